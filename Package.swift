@@ -1,0 +1,134 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The upcoming features that every target is built with. A misspelt name is ignored by the compiler without a word:
+// `Tests/LifecycleTests/LanguageFeaturesTests.swift` fails when one is off.
+let features: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: features)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [String] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: dependencies + ["TestSupport"], resources: resources.map { .copy($0) },
+        swiftSettings: features)
+}
+
+// C libraries from Debian 12, each imported by one Swift target only.
+let cLibraries: [Target] = [
+    .systemLibrary(name: "CPosix"),  // glibc calls that Swift's Glibc module hides (_GNU_SOURCE): thread names, accept4, pidfd
+    .systemLibrary(name: "CMicroHTTPD"),  // libmicrohttpd-dev: HTTP server; fastest of those measured, and can be made strict
+    .systemLibrary(name: "CCurl"),  // libcurl4-openssl-dev: HTTP client with TLS, proxies, streaming
+    .systemLibrary(name: "CRabbitMQ"),  // librabbitmq-dev: AMQP 0-9-1
+    .systemLibrary(name: "CGit2"),  // libgit2-dev: Git objects without a working tree
+    .systemLibrary(name: "CSQLite"),  // libsqlite3-dev: the durable log of the embedded broker in one file
+    .systemLibrary(name: "CYAML"),  // libyaml-dev: YAML 1.1 events with line and column
+    .systemLibrary(name: "COpenSSL"),  // libssl-dev: hashes, HMAC, ciphers, random
+]
+
+let ground: [Target] = [
+    library("Locking"),
+    library("ThreadExecutor", ["Locking", "CPosix"]),
+    library("Lifecycle", ["Locking", "Telemetry"]),
+    library("Telemetry", ["Locking"]),
+    library("HTTP", ["Locking"]),
+    library("HTTPServer", ["HTTP", "Lifecycle", "Locking", "Telemetry", "CMicroHTTPD", "CPosix"]),
+    library("HTTPClient", ["HTTP", "Locking", "ThreadExecutor", "CCurl", "CPosix"]),
+    library("SQLite", ["Locking", "ThreadExecutor", "CSQLite"]),
+    library("Crypto", ["COpenSSL"]),
+    library("Settings", ["PropertyFormats", "ConfigModel"]),
+    library("Options"),
+]
+
+let streams: [Target] = [
+    library("Streams", ["Lifecycle", "Locking", "Telemetry"]),
+    library("LocalBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "SQLite"]),
+    library("RabbitMQBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CPosix"]),
+    library("HTTPBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "HTTP", "HTTPClient"]),
+    library("Bus", ["Streams", "Lifecycle", "Locking", "Telemetry"]),
+]
+
+let configuration: [Target] = [
+    library("ConfigModel", ["Crypto"]),
+    library("PropertyFormats", ["ConfigModel", "CYAML"]),
+    library("ConfigRepositories", ["ConfigModel", "PropertyFormats", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
+    library(
+        "GitRepository",
+        ["ConfigRepositories", "ConfigModel", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CGit2"]),
+    library(
+        "ConfigClient",
+        ["ConfigModel", "PropertyFormats", "Crypto", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry"]),
+]
+
+let parts: [Target] = [
+    library(
+        "ConfigServer",
+        ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Crypto", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
+    library("ConfigAgent", ["ConfigClient", "ConfigModel", "PropertyFormats", "Bus", "Lifecycle", "Locking", "Streams", "Telemetry", "CPosix"]),
+    library("Channels", ["Streams", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
+    library("Convergence", ["Bus", "ConfigModel", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),
+]
+
+let programs: [Target] = [
+    library(
+        "Roles",
+        [
+            "Bus", "Channels", "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer",
+            "Convergence", "Crypto", "GitRepository", "HTTP", "HTTPBinder", "HTTPClient", "HTTPServer", "Lifecycle", "LocalBinder", "Locking",
+            "PropertyFormats", "RabbitMQBinder", "Settings", "Streams", "Telemetry",
+        ]),
+    .executableTarget(
+        name: "carillon",
+        dependencies: [
+            "Bus", "Channels", "ConfigAgent", "ConfigClient", "ConfigModel", "Convergence", "HTTP", "HTTPBinder",
+            "HTTPClient", "Lifecycle", "Locking", "Options", "PropertyFormats", "Roles", "Settings", "Streams", "Telemetry",
+        ],
+        swiftSettings: features),
+]
+
+let testTargets: [Target] = [
+    .target(
+        name: "TestSupport", dependencies: ["Lifecycle", "Locking", "Streams"], path: "Tests/TestSupport",
+        swiftSettings: features),
+    tests("LifecycleTests", ["Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("HTTPTests", ["HTTP"]),
+    tests("HTTPServerTests", ["HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
+    tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
+    tests("CryptoTests", ["Crypto"]),
+    tests("SQLiteTests", ["SQLite", "ThreadExecutor"]),
+    tests("SettingsTests", ["Settings", "PropertyFormats", "ConfigModel"]),
+    tests("OptionsTests", ["Options"]),
+    tests("StreamsTests", ["Streams", "LocalBinder", "Lifecycle", "Locking", "Telemetry"]),
+    tests("LocalBinderTests", ["LocalBinder", "Streams", "Lifecycle", "Locking", "SQLite", "Telemetry"]),
+    tests("RabbitMQBinderTests", ["RabbitMQBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("HTTPBinderTests", ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("ChannelsTests", ["Channels", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("BusTests", ["Bus", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("ConvergenceTests", ["Convergence", "Bus", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry", "ConfigModel"]),
+    tests("ConfigModelTests", ["ConfigModel", "Crypto"]),
+    tests("PropertyFormatsTests", ["PropertyFormats", "ConfigModel"]),
+    tests("ConfigRepositoriesTests", ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
+    tests("GitRepositoryTests", ["GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
+    tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
+    tests("ConfigClientTests", ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry"]),
+    tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("RolesTests", ["Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+]
+
+let package = Package(
+    name: "carillon",
+    products: [
+        .executable(name: "carillon", targets: ["carillon"]),
+    ],
+    targets: cLibraries + ground + streams + configuration + parts + programs + testTargets,
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,29 @@
+// glibc's calls that Swift's Glibc module hides because it is built without _GNU_SOURCE.
+#ifndef CARILLON_CPOSIX_H
+#define CARILLON_CPOSIX_H
+#include <features.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/socket.h>
+#include <sys/eventfd.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <pthread.h>
+#include <signal.h>
+
+extern int pthread_setname_np(pthread_t, const char *);
+extern int accept4(int, struct sockaddr *restrict, socklen_t *restrict, int);
+
+/// Names the calling thread as `top` and debuggers show it; at most 15 bytes.
+static inline void carillon_name_this_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+/// A descriptor that becomes readable when the process ends; -1 with errno set where it cannot be had.
+static inline int carillon_pidfd_open(pid_t pid) { return (int)syscall(434, pid, 0); }
+
+/// accept4 with non-blocking and close-on-exec.
+static inline int carillon_accept(int listener, struct sockaddr *address, socklen_t *length) {
+    return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+#endif

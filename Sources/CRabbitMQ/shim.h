@@ -1,0 +1,7 @@
+#ifndef CARILLON_CRABBITMQ_H
+#define CARILLON_CRABBITMQ_H
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#include <amqp_ssl_socket.h>
+#include <amqp_framing.h>
+#endif

@@ -1,0 +1,4 @@
+#ifndef CARILLON_CYAML_H
+#define CARILLON_CYAML_H
+#include <yaml.h>
+#endif

@@ -1,0 +1,102 @@
+package import ConfigModel
+package import Lifecycle
+
+/// Where configuration comes from. Every answer is of one snapshot; an implementation never mixes two.
+package protocol ConfigRepository: Sendable {
+    /// The merged environment. Throws `ConfigError` with the code that decides the HTTP status.
+    func environment(for audience: Audience) async throws(ConfigError) -> ConfigEnvironment
+
+    /// The file that a plain text request means: the first that exists by location, then profile (config.md §1.9).
+    func resource(_ path: String, for audience: Audience) async throws(ConfigError) -> ConfigResource
+}
+
+/// A file served as it is.
+package struct ConfigResource: Sendable {
+    package var path: String
+    package var bytes: [UInt8]
+    package var version: String?
+    package init(path: String, bytes: [UInt8], version: String?) {
+        self.path = path
+        self.bytes = bytes
+        self.version = version
+    }
+}
+
+/// A file tree at one moment: a commit, or a folder as it was read. Immutable.
+package protocol FileTree: Sendable {
+    /// The commit id; nil for a folder.
+    var version: String? { get }
+    /// The bytes of a file by its path without leading slash; nil when there is no such file. Links are followed within the tree only.
+    func file(_ path: String) throws(ConfigError) -> [UInt8]?
+    /// Names in a folder ("" is the root), each with whether it is a folder; nil when there is no such folder.
+    func list(_ folder: String) throws(ConfigError) -> [(name: String, isFolder: Bool)]?
+}
+
+/// Why configuration cannot be had.
+package struct ConfigError: Error, Sendable, CustomStringConvertible {
+    package enum Code: Sendable, Hashable {
+        /// No such label, or resource: 404.
+        case notFound
+        /// A name that is not allowed: 400.
+        case invalid
+        /// A file that cannot be read as what it is: 500.
+        case broken
+        /// The repository cannot be reached and nothing of it is at hand: 503.
+        case unavailable
+    }
+    package let code: Code
+    /// Names the thing, the place (file, line) and the remedy; never a value.
+    package let message: String
+    package init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+    package var description: String { message }
+}
+
+/// A repository whose content changes while it is served.
+package protocol ChangingRepository: ConfigRepository, Service {
+    /// Looks for changes now and returns when what was found is served (or rejected): the changes of this look, also given to `onChange`.
+    /// Throws `.unavailable` when the source cannot be reached; what was served goes on being served.
+    @discardableResult
+    func refresh() async throws(ConfigError) -> [SnapshotChange]
+
+    /// `handler` is called for each change, one at a time and in order, after the new snapshot is served. Set before `run`.
+    func onChange(_ handler: @escaping @Sendable (SnapshotChange) async -> Void)
+}
+
+/// One step of a repository from snapshot to snapshot.
+package struct SnapshotChange: Sendable {
+    /// The branch that moved; nil for a folder.
+    package var label: String?
+    package var from: String?
+    /// The commit that is served now, or that was rejected; for a folder the hash of its content.
+    package var to: String
+    package var author: String?
+    /// First line of the commit's message.
+    package var summary: String?
+    package var time: Int64?
+    /// Paths that were added, changed or removed.
+    package var paths: [String]
+    /// Why the new snapshot is not served: the last good one stays.
+    package var rejected: ConfigError?
+    /// The repository frozen before and after the step, for comparing environments. `before` is nil at the first snapshot of a label.
+    package var before: (any ConfigRepository)?
+    package var after: any ConfigRepository
+
+    package init(
+        label: String?, from: String?, to: String, author: String? = nil, summary: String? = nil, time: Int64? = nil, paths: [String] = [],
+        rejected: ConfigError? = nil, before: (any ConfigRepository)?, after: any ConfigRepository
+    ) {
+        self.label = label
+        self.from = from
+        self.to = to
+        self.author = author
+        self.summary = summary
+        self.time = time
+        self.paths = paths
+        self.rejected = rejected
+        self.before = before
+        self.after = after
+    }
+}

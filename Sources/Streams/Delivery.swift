@@ -1,0 +1,94 @@
+/// The deliveries of one subscription: pulled one by one, so that the broker's prefetch is the only buffer.
+public struct Deliveries: ~Copyable {
+    private let source: any DeliverySource
+    package init(_ source: any DeliverySource) { self.source = source }
+
+    /// Waits for the next delivery. Nil when the subscription has ended because the binder is shutting down. Throws `.cancelled` when the
+    /// task is cancelled; no delivery is lost by it.
+    public mutating func next() async throws(BinderError) -> Delivery? {
+        guard let received = try await source.next() else { return nil }
+        return Delivery(received)
+    }
+}
+
+/// What a binder implements to hand out deliveries; one caller at a time.
+package protocol DeliverySource: AnyObject, Sendable {
+    func next() async throws(BinderError) -> ReceivedEnvelope?
+}
+
+/// What a binder hands out.
+package struct ReceivedEnvelope: Sendable {
+    package var envelope: Envelope
+    /// 1 for the first delivery of an event to this group.
+    package var attempt: Int
+    /// Where the event stands on the broker, usable as `StartPosition.after`.
+    package var position: String?
+    package var settlement: any DeliverySettlement
+
+    package init(envelope: Envelope, attempt: Int, position: String?, settlement: any DeliverySettlement) {
+        self.envelope = envelope
+        self.attempt = attempt
+        self.position = position
+        self.settlement = settlement
+    }
+}
+
+/// How a delivery ends. `settle` is called at most once by `Delivery`, or `abandon` instead.
+package protocol DeliverySettlement: Sendable {
+    /// Returns when the broker has been told (and, where it confirms, has confirmed).
+    func settle(_ outcome: DeliveryOutcome) async throws(BinderError)
+    /// The delivery was dropped unsettled: counts as a retry at once. Must not block.
+    func abandon()
+}
+
+public enum DeliveryOutcome: Sendable, Hashable {
+    /// Done: never delivered to this group again.
+    case accept
+    /// Deliver again to the group, after this time; other deliveries are not held up by it.
+    case retry(after: Duration)
+    /// Never deliver again; kept as a dead letter where the subscription asks for it.
+    case reject(FailureReason)
+}
+
+/// Why a delivery was given up; goes into the dead letter's headers.
+public struct FailureReason: Sendable, Hashable {
+    public var message: String
+    /// The error's type.
+    public var kind: String
+    public init(message: String, kind: String = "error") {
+        self.message = message
+        self.kind = kind
+    }
+}
+
+/// An envelope received, with its acknowledgement. Settle it exactly once; dropped unsettled it counts as a retry.
+public struct Delivery: ~Copyable, Sendable {
+    private let received: ReceivedEnvelope
+    private var settled = false
+
+    package init(_ received: ReceivedEnvelope) { self.received = received }
+
+    deinit { if !settled { received.settlement.abandon() } }
+
+    public var envelope: Envelope { received.envelope }
+    /// 1 for the first delivery of this event to the group; on brokers that do not count, 2 for every later one.
+    public var attempt: Int { received.attempt }
+    /// Usable as `StartPosition.after`; nil where the broker has none.
+    public var position: String? { received.position }
+
+    /// The event is done. Throws when the broker could not be told: it will deliver the event again.
+    public consuming func accept() async throws(BinderError) { try await settle(.accept) }
+    public consuming func retry(after delay: Duration = .zero) async throws(BinderError) { try await settle(.retry(after: delay)) }
+    public consuming func reject(_ reason: FailureReason) async throws(BinderError) { try await settle(.reject(reason)) }
+
+    /// Gives the parts away: whoever takes the settlement must settle or abandon it exactly once.
+    package consuming func take() -> ReceivedEnvelope {
+        settled = true
+        return received
+    }
+
+    public consuming func settle(_ outcome: DeliveryOutcome) async throws(BinderError) {
+        settled = true
+        try await received.settlement.settle(outcome)
+    }
+}

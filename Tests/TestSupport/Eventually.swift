@@ -1,0 +1,18 @@
+/// Waits until `condition` holds, looking every few milliseconds; throws after `limit`. For what no continuation tells.
+package func eventually(
+    within limit: Duration = .seconds(10), _ what: String = "the condition", isolation: isolated (any Actor)? = #isolation,
+    _ condition: () async throws -> Bool
+) async throws {
+    let clock = ContinuousClock()
+    let end = clock.now + limit
+    while try await !condition() {
+        guard clock.now < end else { throw NotInTime(what: what, limit: limit) }
+        try await clock.sleep(for: .milliseconds(5))
+    }
+}
+
+package struct NotInTime: Error, CustomStringConvertible {
+    let what: String
+    let limit: Duration
+    package var description: String { "\(what) did not hold within \(limit)" }
+}
