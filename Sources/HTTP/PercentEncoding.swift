@@ -50,7 +50,8 @@ package enum FormURLEncoding {
         text.split(separator: "&").map { pair in
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             return (
-                name: PercentEncoding.decode(parts[0], plus: true), value: parts.count > 1 ? PercentEncoding.decode(parts[1], plus: true) : ""
+                name: PercentEncoding.decode(parts[0], plus: true),
+                value: parts.count > 1 ? PercentEncoding.decode(parts[1], plus: true) : ""
             )
         }
     }

@@ -16,7 +16,9 @@ package struct ServerSentEvent: Sendable, Hashable {
     /// `id` or `event` are dropped, since they would end the field.
     package var bytes: [UInt8] {
         var text = ""
-        func oneLine(_ value: String) -> String { String(value.unicodeScalars.filter { $0 != "\n" && $0 != "\r" && $0 != "\0" }.map(Character.init)) }
+        func oneLine(_ value: String) -> String {
+            String(value.unicodeScalars.filter { $0 != "\n" && $0 != "\r" && $0 != "\0" }.map(Character.init))
+        }
         if let event { text += "event: \(oneLine(event))\n" }
         if let id { text += "id: \(oneLine(id))\n" }
         if let retry { text += "retry: \(retry)\n" }

@@ -36,7 +36,7 @@ package struct ServiceGroup: Service {
                 throw GroupEnded()
             }
             do {
-                try await group.waitForAll()
+                while try await group.next() != nil {}  // not waitForAll: it would wait for those that only end when cancelled
             } catch is GroupEnded {
             } catch is CancellationError {
             }
@@ -63,7 +63,7 @@ package struct ServiceGroup: Service {
                 throw GroupEnded()
             }
             do {
-                try await group.waitForAll()
+                while try await group.next() != nil {}  // not waitForAll: it would wait for those that only end when cancelled
             } catch is GroupEnded {
             } catch is CancellationError {
             }
@@ -88,7 +88,8 @@ package struct ServiceGroup: Service {
                     try await service.run(ServiceLife(shutdown: shutdown, onStarted: { startedOrEnded.request() }))
                 } catch {
                     end.request()
-                    throw error is ServiceFailure || error is CancellationError ? error : ServiceFailure(service: service.name, underlying: error)
+                    throw error is ServiceFailure || error is CancellationError
+                        ? error : ServiceFailure(service: service.name, underlying: error)
                 }
                 if !shutdown.isRequested {
                     log.warning("a service ended unasked", ["service": service.name])
@@ -101,7 +102,7 @@ package struct ServiceGroup: Service {
                 do { try await run(from: index + 1, end: end, life: life) } catch { later = error }
             }
             shutdown.request()
-            do { try await group.waitForAll() } catch where later == nil { later = error } catch {}
+            do { try await group.waitForAll() } catch  where later == nil { later = error } catch {}
             if let later { throw later }
         }
     }

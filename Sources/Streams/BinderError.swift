@@ -1,7 +1,9 @@
 /// What a binder reports.
 public struct BinderError: Error, Sendable, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        private enum Base: String, Sendable { case unreachable, refused, blocked, unroutable, rejected, tooLarge, invalid, conflict, closed, timedOut, cancelled, broken }
+        private enum Base: String, Sendable {
+            case unreachable, refused, blocked, unroutable, rejected, tooLarge, invalid, conflict, closed, timedOut, cancelled, broken
+        }
         private let base: Base
         private init(_ base: Base) { self.base = base }
         /// No connection to the broker.

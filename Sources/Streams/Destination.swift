@@ -13,7 +13,9 @@ public struct Destination: Sendable, Hashable, CustomStringConvertible {
 
     static func check(_ name: String, _ what: String) throws(BinderError) {
         guard !name.isEmpty else { throw BinderError(.invalid, "a \(what) needs a name") }
-        guard name.utf8.count <= 180 else { throw BinderError(.invalid, "the \(what)'s name is longer than 180 bytes: \(name.prefix(40))…") }
+        guard name.utf8.count <= 180 else {
+            throw BinderError(.invalid, "the \(what)'s name is longer than 180 bytes: \(name.prefix(40))…")
+        }
         guard name.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7F && !"/\\?#*".unicodeScalars.contains($0) }) else {
             throw BinderError(.invalid, "the \(what)'s name holds a blank, a control character or one of / \\ ? # *: \(name)")
         }

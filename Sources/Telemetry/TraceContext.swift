@@ -26,7 +26,8 @@ package struct TraceContext: Sendable, Hashable {
 
     /// A new trace.
     package init(using generator: inout some RandomNumberGenerator, sampled: Bool = true) {
-        trace = Self.hex(UInt64.random(in: 1...UInt64.max, using: &generator)) + Self.hex(UInt64.random(in: 1...UInt64.max, using: &generator))
+        trace =
+            Self.hex(UInt64.random(in: 1...UInt64.max, using: &generator)) + Self.hex(UInt64.random(in: 1...UInt64.max, using: &generator))
         span = Self.hex(UInt64.random(in: 1...UInt64.max, using: &generator))
         self.sampled = sampled
     }
