@@ -5,6 +5,10 @@ public enum PropertyValue: Sendable, Hashable {
     case integer(String)
     case double(Double)
     case boolean(Bool)
+    /// What a file tags `!!timestamp`: milliseconds since 1970 in UTC. A date without the tag stays a string.
+    case timestamp(milliseconds: Int64)
+    /// What a file tags `!!binary`.
+    case binary([UInt8])
 
     public static func integer(_ number: Int) -> PropertyValue { .integer(String(number)) }
 }
