@@ -45,7 +45,7 @@ let ground: [Target] = [
     library("HTTPClient", ["HTTP", "Locking", "ThreadExecutor", "CCurl", "CPosix"]),
     library("SQLite", ["Locking", "ThreadExecutor", "CSQLite"]),
     library("Crypto", ["COpenSSL"]),
-    library("Settings", ["PropertyFormats", "ConfigModel"]),
+    library("Settings", ["PropertyFormats", "ConfigModel", "Options"]),
     library("Options"),
 ]
 

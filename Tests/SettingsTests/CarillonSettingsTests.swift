@@ -1,0 +1,84 @@
+import ConfigModel
+import FoundationEssentials
+import Settings
+import Testing
+
+@Suite struct CarillonSettingsTests {
+    private func settings(
+        _ pairs: KeyValuePairs<String, String>, environment: [String: String] = [:], commandLine: [String: String] = [:]
+    ) throws -> CarillonSettings {
+        var line = 0
+        let properties = pairs.map { key, value in
+            line += 1
+            return Property(key: key, value: .string(value), origin: Origin(line: line, column: 1))
+        }
+        return try CarillonSettings(file: "carillon.yaml", properties: properties, environment: environment, commandLine: commandLine)
+    }
+
+    @Test func `nothing configured is loopback, port 8888, embedded broker, nobody may change anything from elsewhere`() throws {
+        let settings = try settings([:])
+        #expect(settings.server.address == "127.0.0.1")
+        #expect(settings.server.port == 8888)
+        #expect(settings.binder == nil)
+        #expect(settings.security == .tokens([]))
+        #expect(settings.bus.destination == "springCloudBus")
+    }
+
+    @Test func `the command line wins over the environment, and that over the file`() throws {
+        let pairs: KeyValuePairs<String, String> = ["server.port": "1"]
+        #expect(try settings(pairs).server.port == 1)
+        #expect(try settings(pairs, environment: ["CARILLON_SERVER_PORT": "2"]).server.port == 2)
+        #expect(
+            try settings(pairs, environment: ["CARILLON_SERVER_PORT": "2"], commandLine: ["server.port": "3"]).server.port == 3)
+    }
+
+    @Test(arguments: [
+        ("server.prot", "carillon.yaml:1: unknown setting `server.prot`; did you mean `server.port`?"),
+        ("repositories[0].git.default-lable", "did you mean `repositories[].git.default-label`?"),
+        ("completely.else", "carillon.yaml:1: unknown setting `completely.else`"),
+    ])
+    func `an unknown key is refused with its line and the nearest known one`(key: String, says: String) {
+        let error = #expect(throws: SettingsError.self) { try settings([key: "x", "repositories[0].git.uri": "u"]) }
+        #expect(error?.message.contains(says) == true, "\(String(describing: error))")
+    }
+
+    @Test(arguments: [
+        ("server.port", "70000", "needs a whole number from 0 to 65535"), ("server.tls.key", "k", "needs both `certificate` and `key`"),
+        ("security", "shut", "`open`"), ("log.level", "loud", "needs one of debug, info, warning, error"),
+        ("security.tokens[0].name", "ci", "needs `value-file:`"),
+        ("monitor.secret-file", "/nowhere/at/all", "cannot be read: /nowhere/at/all"),
+        ("repositories[0].search-paths[0]", "x", "needs `git:` or `folder:`"),
+    ])
+    func `a value that cannot be used is refused with the key and what it needs`(key: String, value: String, says: String) {
+        let error = #expect(throws: SettingsError.self) { try settings([key: value]) }
+        #expect(error?.message.contains(says) == true, "\(String(describing: error))")
+        #expect(error?.message.contains("`\(key.prefix(6))") == true)
+    }
+
+    @Test func `repositories, tokens and secrets in files are read, and secrets never shown`() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("carillon-settings-\(UInt64.random(in: 0 ... .max))")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let secret = folder.appendingPathComponent("token")
+        try Data("s3cret\n".utf8).write(to: secret)
+        let settings = try settings([
+            "security.tokens[0].name": "ci", "security.tokens[0].value-file": secret.path, "security.tokens[0].may[0]": "refresh",
+            "repositories[0].git.uri": "https://git.example/a.git", "repositories[0].git.search-paths[0]": "{application}",
+            "repositories[0].git.refresh": "5s", "repositories[0].git.password": "pa55", "repositories[1].folder": "./config",
+            "overrides.a.b": "c", "binder": "amqp://u:pw@h/v",
+        ])
+        #expect(settings.security == .tokens([.init(name: "ci", value: "s3cret", may: [.refresh])]))
+        guard case .git(let git) = settings.repositories.first else { throw SettingsError(message: "no git") }
+        #expect(git.searchPaths == ["{application}"])
+        #expect(git.refresh == .seconds(5))
+        #expect(git.password == "pa55")
+        #expect(settings.repositories.last == .folder(path: "./config", searchPaths: []))
+        #expect(settings.overrides.map(\.key) == ["a.b"])
+        for secret in ["s3cret", "pa55", "pw@h"] { #expect(!settings.effective.contains(secret)) }
+        #expect(settings.effective.contains("repositories[0].git.refresh: 5s  # carillon.yaml:6"))
+    }
+
+    @Test func `security open is a word of its own`() throws {
+        #expect(try settings(["security": "open"]).security == .open)
+    }
+}
