@@ -194,6 +194,8 @@ extension PropertyValue {
         case .string(let text), .integer(let text): text
         case .double(let number): "\(number)"
         case .boolean(let flag): "\(flag)"
+        case .timestamp(let milliseconds): "\(milliseconds)"
+        case .binary: "(binary)"
         }
     }
 }
