@@ -45,6 +45,7 @@ let ground: [Target] = [
     library("HTTPClient", ["HTTP", "Locking", "ThreadExecutor", "CCurl", "CPosix"]),
     library("SQLite", ["Locking", "ThreadExecutor", "CSQLite"]),
     library("Crypto", ["COpenSSL"]),
+    library("Identity", ["Crypto", "HTTP"]),
     library("Settings", ["PropertyFormats", "ConfigModel", "Options"]),
     library("Options"),
 ]
@@ -105,6 +106,7 @@ let testTargets: [Target] = [
     tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
     tests("CryptoTests", ["Crypto"]),
     tests("SQLiteTests", ["SQLite", "ThreadExecutor"]),
+    tests("IdentityTests", ["Identity", "Crypto", "HTTP"]),
     tests("SettingsTests", ["Settings", "PropertyFormats", "ConfigModel"]),
     tests("OptionsTests", ["Options"]),
     tests("StreamsTests", ["Streams", "LocalBinder", "Lifecycle", "Locking", "Telemetry"]),
