@@ -1,4 +1,33 @@
+// libcurl's variadic calls, one inline function for each type of argument.
 #ifndef CARILLON_CCURL_H
 #define CARILLON_CCURL_H
+#include <features.h>
+#define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
+
+typedef size_t (*carillon_curl_receiver)(char *bytes, size_t size, size_t count, void *context);
+
+static inline CURLcode carillon_curl_set_long(CURL *easy, CURLoption option, long value) { return curl_easy_setopt(easy, option, value); }
+static inline CURLcode carillon_curl_set_offset(CURL *easy, CURLoption option, curl_off_t value) { return curl_easy_setopt(easy, option, value); }
+static inline CURLcode carillon_curl_set_text(CURL *easy, CURLoption option, const char *value) { return curl_easy_setopt(easy, option, value); }
+static inline CURLcode carillon_curl_set_pointer(CURL *easy, CURLoption option, void *value) { return curl_easy_setopt(easy, option, value); }
+static inline CURLcode carillon_curl_set_bytes(CURL *easy, CURLoption option, const void *value) { return curl_easy_setopt(easy, option, value); }
+static inline CURLcode carillon_curl_set_list(CURL *easy, CURLoption option, struct curl_slist *value) { return curl_easy_setopt(easy, option, value); }
+static inline CURLcode carillon_curl_set_receiver(CURL *easy, CURLoption option, carillon_curl_receiver value) { return curl_easy_setopt(easy, option, value); }
+static inline CURLcode carillon_curl_get_pointer(CURL *easy, CURLINFO info, void **value) { return curl_easy_getinfo(easy, info, value); }
+static inline CURLcode carillon_curl_get_offset(CURL *easy, CURLINFO info, curl_off_t *value) { return curl_easy_getinfo(easy, info, value); }
+static inline CURLMcode carillon_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) { return curl_multi_setopt(multi, option, value); }
+
+static const size_t carillon_curl_pause = CURL_WRITEFUNC_PAUSE;
+static const long carillon_curl_tls12 = CURL_SSLVERSION_TLSv1_2;
+static const long carillon_curl_http11 = CURL_HTTP_VERSION_1_1;
+static const long carillon_curl_basic = CURLAUTH_BASIC;
+static const int carillon_curl_receive_and_send = CURLPAUSE_CONT;
+
+/// The easy handle's transfer is over; NULL where the message says something else.
+static inline CURL *carillon_curl_finished(const CURLMsg *message, CURLcode *result) {
+    if (message->msg != CURLMSG_DONE) return NULL;
+    *result = message->data.result;
+    return message->easy_handle;
+}
 #endif

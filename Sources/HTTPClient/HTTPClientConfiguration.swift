@@ -1,0 +1,69 @@
+/// How an `HTTPClient` connects, and what it allows.
+package struct HTTPClientConfiguration: Sendable {
+    /// TLS of `https` URLs. 1.2 is the oldest version that is spoken.
+    package struct TLS: Sendable {
+        /// PEM file with the certificates that are trusted; nil: those of the system.
+        package var authorityFile: String?
+        /// PEM files with the client's certificate chain and its key.
+        package var certificateFile: String?
+        package var keyFile: String?
+        /// Opens the key file where it is encrypted.
+        package var keyPassword: String?
+        /// Off, anybody can stand between: only for tests against a server whose certificate nobody knows.
+        package var verifiesPeer: Bool
+
+        package init(
+            authorityFile: String? = nil, certificateFile: String? = nil, keyFile: String? = nil, keyPassword: String? = nil,
+            verifiesPeer: Bool = true
+        ) {
+            self.authorityFile = authorityFile
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+            self.keyPassword = keyPassword
+            self.verifiesPeer = verifiesPeer
+        }
+    }
+
+    package enum Proxy: Sendable, Hashable {
+        case none
+        /// As `http_proxy`, `https_proxy`, `no_proxy` of the process say.
+        case environment
+        case url(String)
+    }
+
+    package var tls: TLS
+    package var proxy: Proxy
+    /// How long a connection may take to stand, name and TLS included.
+    package var connectLimit: Duration
+    /// How long a whole `send` may take; a request may name its own.
+    package var totalLimit: Duration
+    /// How long nothing may come while a transfer runs and its reader keeps up; a request may name its own.
+    package var idleLimit: Duration
+    /// The largest body that `send` takes, in bytes; a request may name its own.
+    package var responseLimit: Int
+    /// How many redirects are followed for GET and HEAD; 0 follows none.
+    package var redirectLimit: Int
+    /// Connections to one host at once; what is asked beyond waits, and its time counts.
+    package var connectionsPerHost: Int
+    /// Bytes that a stream keeps for a reader that is behind; then the connection is not read any more.
+    package var streamBuffer: Int
+    /// The `User-Agent` of requests that name none.
+    package var userAgent: String
+
+    package init(
+        tls: TLS = TLS(), proxy: Proxy = .none, connectLimit: Duration = .seconds(5), totalLimit: Duration = .seconds(30),
+        idleLimit: Duration = .seconds(45), responseLimit: Int = 16 << 20, redirectLimit: Int = 5, connectionsPerHost: Int = 256,
+        streamBuffer: Int = 64 << 10, userAgent: String = "carillon"
+    ) {
+        self.tls = tls
+        self.proxy = proxy
+        self.connectLimit = connectLimit
+        self.totalLimit = totalLimit
+        self.idleLimit = idleLimit
+        self.responseLimit = responseLimit
+        self.redirectLimit = redirectLimit
+        self.connectionsPerHost = connectionsPerHost
+        self.streamBuffer = streamBuffer
+        self.userAgent = userAgent
+    }
+}

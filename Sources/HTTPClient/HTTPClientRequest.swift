@@ -1,0 +1,55 @@
+package import HTTP
+
+/// A request to send.
+package struct HTTPClientRequest: Sendable {
+    /// Sent as `Authorization: Basic …`. Never shown by `description`.
+    package struct Credentials: Sendable, CustomStringConvertible {
+        package var user: String
+        package var password: String
+        package init(user: String, password: String) {
+            self.user = user
+            self.password = password
+        }
+        package var description: String { "\(user):***" }
+    }
+
+    package var method: String
+    /// An absolute `http` or `https` URL, percent-encoded. May carry credentials (`http://user:password@host/`).
+    package var url: String
+    package var headers: HTTPHeaders
+    package var body: [UInt8]
+    package var credentials: Credentials?
+    /// The whole of `send`, redirects included; a stream has none unless it is named here.
+    package var totalLimit: Duration?
+    /// How long nothing may come; nil: as the client is configured.
+    package var idleLimit: Duration?
+    /// The largest body that `send` takes, in bytes; nil: as the client is configured.
+    package var responseLimit: Int?
+
+    package init(
+        _ method: String = "GET", _ url: String, headers: HTTPHeaders = [:], body: [UInt8] = [], credentials: Credentials? = nil,
+        totalLimit: Duration? = nil, idleLimit: Duration? = nil, responseLimit: Int? = nil
+    ) {
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.credentials = credentials
+        self.totalLimit = totalLimit
+        self.idleLimit = idleLimit
+        self.responseLimit = responseLimit
+    }
+
+    /// The URL for messages: without credentials and without its query, which may carry a token.
+    package var shownURL: String { Self.shown(url) }
+
+    package static func shown(_ url: String) -> String {
+        var rest = url[...]
+        if let end = rest.firstIndex(where: { $0 == "?" || $0 == "#" }) { rest = rest[..<end] }
+        guard let scheme = rest.firstRange(of: "://") else { return String(rest) }
+        let authorityEnd = rest[scheme.upperBound...].firstIndex(of: "/") ?? rest.endIndex
+        let authority = rest[scheme.upperBound..<authorityEnd]
+        let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
+        return String(rest[..<scheme.upperBound]) + host + rest[authorityEnd...]
+    }
+}
