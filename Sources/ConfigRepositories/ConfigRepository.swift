@@ -15,10 +15,13 @@ package struct ConfigResource: Sendable {
     package var path: String
     package var bytes: [UInt8]
     package var version: String?
-    package init(path: String, bytes: [UInt8], version: String?) {
+    /// When the file was last changed, in seconds since 1970; nil where that is not known.
+    package var modified: Int64?
+    package init(path: String, bytes: [UInt8], version: String?, modified: Int64? = nil) {
         self.path = path
         self.bytes = bytes
         self.version = version
+        self.modified = modified
     }
 }
 
@@ -30,6 +33,23 @@ package protocol FileTree: Sendable {
     func file(_ path: String) throws(ConfigError) -> [UInt8]?
     /// Names in a folder ("" is the root), each with whether it is a folder; nil when there is no such folder.
     func list(_ folder: String) throws(ConfigError) -> [(name: String, isFolder: Bool)]?
+    /// What tells this content of the file from any other, in this tree and all others of the process: the object id of a blob. Files that are the
+    /// same need not have the same identity. Nil when there is no such file.
+    func identity(of path: String) throws(ConfigError) -> FileIdentity?
+    /// When the file was last changed, in seconds since 1970; nil where that is not known.
+    func modified(_ path: String) -> Int64?
+}
+
+extension FileTree {
+    package func modified(_ path: String) -> Int64? { nil }
+}
+
+/// The key under which a parsed file is kept.
+package enum FileIdentity: Sendable, Hashable {
+    /// The id of a Git object: equal ids mean equal bytes.
+    case object(String)
+    /// A content read by this process, numbered.
+    case read(Int)
 }
 
 /// Why configuration cannot be had.
