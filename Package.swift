@@ -60,7 +60,7 @@ let streams: [Target] = [
 
 let configuration: [Target] = [
     library("ConfigModel", ["Crypto"]),
-    library("PropertyFormats", ["ConfigModel", "CYAML"]),
+    library("PropertyFormats", ["ConfigModel", "Crypto", "CYAML"]),
     library("ConfigRepositories", ["ConfigModel", "PropertyFormats", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
     library(
         "GitRepository",
