@@ -8,18 +8,22 @@ public struct ConfigEnvironment: Sendable, Hashable {
     /// The commit (or commits, joined by `,`) that was read; nil for repositories without versions.
     public var version: String?
     public var state: String?
+    /// What was read: the version, or the hash of the content where a repository has no versions. Not on the compatible wire; it travels as
+    /// `X-Config-Version`.
+    public var snapshot: String?
     /// Highest precedence first.
     public var propertySources: [PropertySource]
 
     public init(
         name: String, profiles: [String], label: String? = nil, version: String? = nil, state: String? = nil,
-        propertySources: [PropertySource] = []
+        snapshot: String? = nil, propertySources: [PropertySource] = []
     ) {
         self.name = name
         self.profiles = profiles
         self.label = label
         self.version = version
         self.state = state
+        self.snapshot = snapshot ?? version
         self.propertySources = propertySources
     }
 

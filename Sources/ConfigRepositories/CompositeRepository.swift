@@ -19,9 +19,12 @@ package struct CompositeRepository: ConfigRepository {
             name: audience.applications.joined(separator: ","), profiles: [audience.profiles.joined(separator: ",")], label: audience.label)
         var failure: ConfigError?
         var answered = false
+        var snapshots: [String] = []
         for member in members {
             do {
-                result.propertySources += try await member.environment(for: audience).propertySources
+                let one = try await member.environment(for: audience)
+                result.propertySources += one.propertySources
+                if let snapshot = one.snapshot { snapshots.append(snapshot) }
                 answered = true
             } catch {
                 if failsTogether || error.code == .invalid { throw error }
@@ -29,7 +32,40 @@ package struct CompositeRepository: ConfigRepository {
             }
         }
         if let failure, !answered { throw failure }
+        if !snapshots.isEmpty { result.snapshot = snapshots.joined(separator: "+") }
         return result
+    }
+
+    package var generation: Int? { Self.sum(members) }
+
+    /// The sum grows when one of them does. Nil when one is nil.
+    static func sum(_ repositories: [any ConfigRepository]) -> Int? {
+        var sum = 0
+        for repository in repositories {
+            guard let generation = repository.generation else { return nil }
+            sum += generation
+        }
+        return sum
+    }
+
+    /// The worst of all.
+    package func status(for audience: Audience) -> RepositoryStatus {
+        var result = RepositoryStatus()
+        for status in members.map({ $0.status(for: audience) }) {
+            if let since = status.staleSince { result.staleSince = min(since, result.staleSince ?? since) }
+            result.rejected = result.rejected ?? status.rejected
+        }
+        return result
+    }
+
+    /// Whether one of them is at that version.
+    package func contains(_ version: String, for audience: Audience) async throws(ConfigError) -> Bool {
+        var failure: ConfigError?
+        for member in members {
+            do { if try await member.contains(version, for: audience) { return true } } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
+        return false
     }
 
     /// The first member's file that exists.

@@ -8,6 +8,49 @@ package protocol ConfigRepository: Sendable {
 
     /// The file that a plain text request means: the first that exists by location, then profile (config.md §1.9).
     func resource(_ path: String, for audience: Audience) async throws(ConfigError) -> ConfigResource
+
+    /// Grows with every change of what is served or of `status`: an answer may be given again while this is the same. Nil: answers may not be kept.
+    /// Cheap, and called on any thread.
+    var generation: Int? { get }
+
+    /// How far what is served can be relied on. Cheap, and called on any thread.
+    func status(for audience: Audience) -> RepositoryStatus
+
+    /// Whether what is served to the audience is that version, or came after it.
+    func contains(_ version: String, for audience: Audience) async throws(ConfigError) -> Bool
+}
+
+extension ConfigRepository {
+    package var generation: Int? { nil }
+
+    package func status(for audience: Audience) -> RepositoryStatus { RepositoryStatus() }
+
+    package func contains(_ version: String, for audience: Audience) async throws(ConfigError) -> Bool {
+        let served = try await environment(for: audience)
+        return served.version == version || served.snapshot == version
+    }
+}
+
+/// What a client should know about an answer beside the answer.
+package struct RepositoryStatus: Sendable, Hashable {
+    /// Since when the source cannot be reached, in seconds since 1970: what is served may be old. Nil when it can.
+    package var staleSince: Int64?
+    /// The newer version that is not served because it is broken, and why.
+    package var rejected: Rejection?
+
+    package struct Rejection: Sendable, Hashable {
+        package var version: String
+        package var reason: String
+        package init(version: String, reason: String) {
+            self.version = version
+            self.reason = reason
+        }
+    }
+
+    package init(staleSince: Int64? = nil, rejected: Rejection? = nil) {
+        self.staleSince = staleSince
+        self.rejected = rejected
+    }
 }
 
 /// A file served as it is.

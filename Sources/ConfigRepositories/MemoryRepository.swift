@@ -17,6 +17,9 @@ package struct MemoryRepository: ConfigRepository {
         try await builder.environment(for: audience, defaultLabel: defaultLabel) { (label) throws(ConfigError) in try tree(label) }
     }
 
+    /// Its trees never change.
+    package var generation: Int? { 0 }
+
     package func resource(_ path: String, for audience: Audience) async throws(ConfigError) -> ConfigResource {
         let label = audience.label ?? defaultLabel
         guard let found = try builder.resource(path, in: try tree(label), for: audience, label: label) else {

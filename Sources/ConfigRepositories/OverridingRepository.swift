@@ -16,6 +16,14 @@ package struct OverridingRepository: ConfigRepository {
         return environment
     }
 
+    package var generation: Int? { base.generation }
+
+    package func status(for audience: Audience) -> RepositoryStatus { base.status(for: audience) }
+
+    package func contains(_ version: String, for audience: Audience) async throws(ConfigError) -> Bool {
+        try await base.contains(version, for: audience)
+    }
+
     package func resource(_ path: String, for audience: Audience) async throws(ConfigError) -> ConfigResource {
         try await base.resource(path, for: audience)
     }

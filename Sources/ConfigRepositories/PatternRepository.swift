@@ -42,6 +42,22 @@ package struct PatternRepository: ConfigRepository {
         return try await otherwise.environment(for: audience)
     }
 
+    package var generation: Int? { CompositeRepository.sum(choices.map(\.repository) + [otherwise]) }
+
+    /// That of all that match, the default one included: which of them answers is known only afterwards.
+    package func status(for audience: Audience) -> RepositoryStatus {
+        CompositeRepository(choices.filter { $0.matches(audience) }.map(\.repository) + [otherwise]).status(for: audience)
+    }
+
+    package func contains(_ version: String, for audience: Audience) async throws(ConfigError) -> Bool {
+        for choice in choices where choice.matches(audience) {
+            do { return try await choice.repository.contains(version, for: audience) } catch {
+                guard error.code == .notFound else { throw error }
+            }
+        }
+        return try await otherwise.contains(version, for: audience)
+    }
+
     package func resource(_ path: String, for audience: Audience) async throws(ConfigError) -> ConfigResource {
         for choice in choices where choice.matches(audience) {
             do { return try await choice.repository.resource(path, for: audience) } catch {
