@@ -67,6 +67,12 @@ package protocol DeliverySettlement: Sendable {
     func settle(_ outcome: DeliveryOutcome) async throws(BinderError)
     /// The delivery was dropped unsettled: counts as a retry at once. Must not block.
     func abandon()
+    /// Nobody has seen the delivery: it goes back without counting as an attempt, where the broker can tell. Must not block.
+    func release()
+}
+
+extension DeliverySettlement {
+    package func release() { abandon() }
 }
 
 public enum DeliveryOutcome: Sendable, Hashable {
