@@ -61,7 +61,7 @@ let streams: [Target] = [
 let configuration: [Target] = [
     library("ConfigModel", ["Crypto"]),
     library("PropertyFormats", ["ConfigModel", "Crypto", "CYAML"]),
-    library("ConfigRepositories", ["ConfigModel", "PropertyFormats", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
+    library("ConfigRepositories", ["ConfigModel", "PropertyFormats", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     library(
         "GitRepository",
         ["ConfigRepositories", "ConfigModel", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CGit2"]),
