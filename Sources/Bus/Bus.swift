@@ -1,0 +1,1 @@
+// The first code of this target is on its way.
