@@ -22,6 +22,10 @@ static inline void carillon_name_this_thread(const char *name) { pthread_setname
 /// A descriptor that becomes readable when the process ends; -1 with errno set where it cannot be had.
 static inline int carillon_pidfd_open(pid_t pid) { return (int)syscall(434, pid, 0); }
 
+/// Which module owns the enumeration behind SOCK_STREAM depends on what else is imported: plain numbers for Swift.
+static const int carillon_sock_stream = SOCK_STREAM;
+static const int carillon_sock_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+
 /// accept4 with non-blocking and close-on-exec.
 static inline int carillon_accept(int listener, struct sockaddr *address, socklen_t *length) {
     return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -18,16 +18,47 @@ package struct RequestHead: ~Copyable {
     package let isHead: Bool
     /// The target as sent, valid during the call only.
     package let target: UnsafeRawBufferPointer
-    private let lookUp: (StaticString) -> String?
+    private let lookUp: (StaticString) -> UnsafePointer<CChar>?
 
-    package init(isHead: Bool, target: UnsafeRawBufferPointer, lookUp: @escaping (StaticString) -> String?) {
+    /// `lookUp` gives the first value of a header field as a C string that is valid during the call.
+    package init(isHead: Bool, target: UnsafeRawBufferPointer, lookUp: @escaping (StaticString) -> UnsafePointer<CChar>?) {
         self.isHead = isHead
         self.target = target
         self.lookUp = lookUp
     }
 
-    /// The first value of a header field.
-    package func header(_ name: StaticString) -> String? { lookUp(name) }
+    /// Calls `body` with the head of `request`, for tests and for handlers that ask one another without a socket.
+    package static func with<R>(_ target: String, isHead: Bool = false, headers: HTTPHeaders = [:], _ body: (borrowing RequestHead) -> R)
+        -> R
+    {
+        let fields = headers.fields.map { (name: $0.name, value: Array($0.value.utf8CString)) }
+        var copies: [UnsafeMutablePointer<CChar>] = []
+        defer { for copy in copies { copy.deallocate() } }
+        let values = fields.map { field in
+            let copy = UnsafeMutablePointer<CChar>.allocate(capacity: field.value.count)
+            copy.initialize(from: field.value, count: field.value.count)
+            copies.append(copy)
+            return (name: field.name, value: UnsafePointer(copy))
+        }
+        return Array(target.utf8).withUnsafeBytes { bytes in
+            body(
+                RequestHead(isHead: isHead, target: bytes) { name in
+                    values.first { HTTPHeaders.same($0.name, name.description) }?.value
+                })
+        }
+    }
+
+    /// The first value of a header field, without blanks around it.
+    package func header(_ name: StaticString) -> String? {
+        lookUp(name).map { value in
+            let text = String(cString: value)
+            guard let last = text.utf8.last, last == 32 || last == 9 else { return text }
+            return String(text.reversed().drop { $0 == " " || $0 == "\t" }.reversed())
+        }
+    }
+
+    /// Whether the request has a header field of that name; nothing is copied.
+    package func has(_ name: StaticString) -> Bool { lookUp(name) != nil }
 }
 
 /// Routes by method and path, in the order in which they were added; a value, so that every surface is tested without a port.
@@ -101,7 +132,8 @@ package struct Router: HTTPHandler {
                 return await failed(request, error)
             }
         }
-        let allowed = routes.filter { Self.match($0.pattern, request.path) != nil }.map(\.method)
+        let isAsterisk = request.method == "OPTIONS" && request.path == ["*"]
+        let allowed = routes.filter { isAsterisk || Self.match($0.pattern, request.path) != nil }.map(\.method)
         guard !allowed.isEmpty else { return await notFound(request) }
         var methods: [String] = []
         for method in allowed.flatMap({ $0 == "GET" ? ["GET", "HEAD"] : [$0] }) + ["OPTIONS"] where !methods.contains(method) {

@@ -2,7 +2,7 @@
     import Foundation
 
     /// A value behind a lock. ThreadSanitizer reports races that are none on `Synchronization.Mutex` (Linux, 6.3.1), so builds for it use `NSLock`.
-    package final class Locked<Value>: @unchecked Sendable {  // every access to `value` is under `lock`
+    package final class Locked<Value: ~Copyable>: @unchecked Sendable {  // every access to `value` is under `lock`
         private let lock = NSLock()
         private var value: Value
 
@@ -20,7 +20,7 @@
     import Synchronization
 
     /// A value behind a lock, for state that is touched for less than a microsecond. Never await or call out under it.
-    package struct Locked<Value>: ~Copyable, Sendable {
+    package struct Locked<Value: ~Copyable>: ~Copyable, Sendable {
         private let mutex: Mutex<Value>
 
         package init(_ value: consuming sending Value) { mutex = Mutex(value) }
