@@ -67,7 +67,7 @@ let configuration: [Target] = [
         ["ConfigRepositories", "ConfigModel", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CGit2"]),
     library(
         "ConfigClient",
-        ["ConfigModel", "PropertyFormats", "Crypto", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry"]),
+        ["ConfigModel", "PropertyFormats", "Crypto", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
 ]
 
 let parts: [Target] = [
@@ -121,7 +121,7 @@ let testTargets: [Target] = [
     tests("ConfigRepositoriesTests", ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
     tests("GitRepositoryTests", ["GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
-    tests("ConfigClientTests", ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry"]),
+    tests("ConfigClientTests", ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("RolesTests", ["Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry"]),
 ]

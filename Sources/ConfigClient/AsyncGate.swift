@@ -1,0 +1,70 @@
+import Locking
+
+/// Lets one task at a time through, in the order in which they came.
+final class AsyncGate: Sendable {
+    private struct State {
+        var isTaken = false
+        var next: UInt64 = 0
+        var waiters: [(id: UInt64, continuation: CheckedContinuation<Bool, Never>)] = []
+    }
+    private let state = Locked(State())
+
+    /// Returns when the gate is this task's, which then calls `leave()` once. Throws `.cancelled` when the task is cancelled before.
+    func enter() async throws(ConfigError) {
+        let id = state.withLock { state in
+            state.next += 1
+            return state.next
+        }
+        let isIn: Bool = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let now = state.withLock { state -> Bool? in
+                    if Task.isCancelled { return false }
+                    if !state.isTaken {
+                        state.isTaken = true
+                        return true
+                    }
+                    state.waiters.append((id, continuation))
+                    return nil
+                }
+                if let now { continuation.resume(returning: now) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                state.waiters.firstIndex { $0.id == id }.map { state.waiters.remove(at: $0).continuation }
+            }
+            waiter?.resume(returning: false)
+        }
+        guard isIn else { throw ConfigError(.cancelled, "the refresh was cancelled") }
+    }
+
+    func leave() {
+        let next = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+            guard !state.waiters.isEmpty else {
+                state.isTaken = false
+                return nil
+            }
+            return state.waiters.removeFirst().continuation
+        }
+        next?.resume(returning: true)
+    }
+}
+
+/// Waits that double up to a limit, each of them random between half and whole.
+package struct Backoff: Sendable {
+    private var wait: Duration
+    private let first: Duration
+    private let limit: Duration
+
+    package init(first: Duration, limit: Duration) {
+        wait = first
+        self.first = first
+        self.limit = limit
+    }
+
+    package mutating func next() -> Duration {
+        defer { wait = min(limit, wait * 2) }
+        return wait * Double.random(in: 0.5...1)
+    }
+
+    package mutating func reset() { wait = first }
+}
