@@ -61,7 +61,7 @@ let streams: [Target] = [
 let configuration: [Target] = [
     library("ConfigModel", ["Crypto"]),
     library("PropertyFormats", ["ConfigModel", "Crypto", "CYAML"]),
-    library("ConfigRepositories", ["ConfigModel", "PropertyFormats", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
+    library("ConfigRepositories", ["ConfigModel", "PropertyFormats", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     library(
         "GitRepository",
         ["ConfigRepositories", "ConfigModel", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CGit2"]),
@@ -75,6 +75,7 @@ let parts: [Target] = [
         "ConfigServer",
         ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Crypto", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
     library("ConfigAgent", ["ConfigClient", "ConfigModel", "PropertyFormats", "Bus", "Lifecycle", "Locking", "Streams", "Telemetry", "CPosix"]),
+    library("BusEndpoints", ["Bus", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),
     library("Channels", ["Streams", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
     library("Convergence", ["Bus", "ConfigModel", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),
 ]
@@ -83,7 +84,7 @@ let programs: [Target] = [
     library(
         "Roles",
         [
-            "Bus", "Channels", "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer",
+            "Bus", "BusEndpoints", "Channels", "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer",
             "Convergence", "Crypto", "GitRepository", "HTTP", "HTTPBinder", "HTTPClient", "HTTPServer", "Lifecycle", "LocalBinder", "Locking",
             "PropertyFormats", "RabbitMQBinder", "Settings", "Streams", "Telemetry",
         ]),
@@ -114,7 +115,7 @@ let testTargets: [Target] = [
     tests("RabbitMQBinderTests", ["RabbitMQBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("HTTPBinderTests", ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("ChannelsTests", ["Channels", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
-    tests("BusTests", ["Bus", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("BusTests", ["Bus", "BusEndpoints", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConvergenceTests", ["Convergence", "Bus", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry", "ConfigModel"]),
     tests("ConfigModelTests", ["ConfigModel", "Crypto"]),
     tests("PropertyFormatsTests", ["PropertyFormats", "ConfigModel"]),

@@ -32,7 +32,7 @@ struct ConfigDocument {
             let (name, rest) = Self.canonical(property.key)
             switch name {
             case "spring.config.activate.onprofile": onProfile += Self.list(property.value)
-            case "spring.config.activate.oncloudplatform": onCloudPlatform = property.value.plainText
+            case "spring.config.activate.oncloudplatform": onCloudPlatform = property.value.text
             case "spring.config.import": imports += Self.list(property.value)
             case "spring.profiles":
                 throw ConfigError(
@@ -91,20 +91,7 @@ struct ConfigDocument {
 
     /// A value that stands for a list: items between commas.
     private static func list(_ value: PropertyValue) -> [String] {
-        value.plainText.split(separator: ",").map { $0.trimmingBlanks }.filter { !$0.isEmpty }
-    }
-}
-
-extension PropertyValue {
-    /// The value as text where it can name something: profiles, imports; "" for what has no such text.
-    var plainText: String {
-        switch self {
-        case .string(let text): text
-        case .integer(let digits): digits
-        case .double(let number): String(number)
-        case .boolean(let flag): flag ? "true" : "false"
-        case .timestamp, .binary: ""
-        }
+        value.text.split(separator: ",").map { $0.trimmingBlanks }.filter { !$0.isEmpty }
     }
 }
 

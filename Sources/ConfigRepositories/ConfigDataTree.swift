@@ -134,10 +134,10 @@ struct ConfigDataTree {
     private func resolve(_ text: String, in document: ConfigDocument) throws(ConfigError) -> String {
         guard text.contains("${") else { return text }
         var values: [String: String] = [:]
-        for property in document.properties { values[property.key] = property.value.plainText }
+        for property in document.properties { values[property.key] = property.value.text }
         _ = try root.walk { (node) throws(ConfigError) in
             for property in node.document?.properties ?? [] where values[property.key] == nil {
-                values[property.key] = property.value.plainText
+                values[property.key] = property.value.text
             }
             return true
         }

@@ -21,6 +21,7 @@ extension EnvironmentBuilder {
             if let version = one.version { versions.append(version) }
         }
         if !versions.isEmpty { result.version = versions.joined(separator: ",") } else if skipsMissing { result.version = "" }
+        result.snapshot = result.version
         return result
     }
 

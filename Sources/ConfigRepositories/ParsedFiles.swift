@@ -1,5 +1,6 @@
 package import ConfigModel
 import Locking
+package import PropertyFormats
 
 /// The documents of one file, in the order of the file; null documents are left out.
 package struct ParsedFile: Sendable {
@@ -14,6 +15,12 @@ package final class ParsedFiles: Sendable {
 
     /// The extensions that hold properties, lowest precedence first.
     package static let extensions = ["yaml", "yml", "xml", "properties"]
+
+    /// Whether the name of a file says that it holds properties.
+    package static func holdsProperties(_ path: String) -> Bool {
+        guard let dot = path.lastIndex(of: ".") else { return false }
+        return extensions.contains(String(path[path.index(after: dot)...]))
+    }
 
     private enum Outcome: Sendable {
         case parsed(ParsedFile)
@@ -31,6 +38,17 @@ package final class ParsedFiles: Sendable {
     package init(limit: Int = 16 << 20, parser: @escaping Parser) {
         self.parser = parser
         cache = Locked(LeastRecentlyUsed(limit: limit))
+    }
+
+    /// Reads files as what their extension says.
+    package convenience init(limit: Int = 16 << 20, options: PropertyFile.Options = PropertyFile.Options()) {
+        self.init(limit: limit) { (path, bytes) throws(ConfigError) in
+            do throws(PropertyFormatError) {
+                return ParsedFile(documents: try PropertyFile.parse(bytes, path: path, options: options).map(\.properties))
+            } catch {
+                throw ConfigError(.broken, error.description)
+            }
+        }
     }
 
     /// The documents of a file of the tree; nil when there is no such file. Throws `.broken` when it cannot be read as what its name says.

@@ -3,6 +3,8 @@ package struct HTTPRequest: Sendable {
     package var method: String
     /// The path, split at `/` and percent-decoded: `/a/b%20c` is `["a", "b c"]`, `/` is `[""]`, `/a/` is `["a", ""]`.
     package var path: [String]
+    /// The path as sent, still encoded.
+    package var rawPath: String
     /// The query as sent, without `?`; empty when there is none.
     package var query: String
     package var headers: HTTPHeaders
@@ -31,6 +33,7 @@ package struct HTTPRequest: Sendable {
     ) {
         self.method = method
         path = target.path
+        rawPath = target.rawPath
         query = target.query
         self.headers = headers
         self.body = body

@@ -82,6 +82,10 @@ package struct Router: HTTPHandler {
     package var notFound: @Sendable (HTTPRequest) async -> HTTPResponse = { request in
         HTTPResponse(404, text: "nothing is served at \(request.pathText)\n")
     }
+    /// Answers requests whose path has dot segments or an encoded percent sign, instead of any route.
+    package var unclean: @Sendable (HTTPRequest) async -> HTTPResponse = { _ in
+        HTTPResponse(400, text: "the path has dot segments or an encoded percent sign, which nothing here is served at\n")
+    }
     /// Turns an error that a handler threw into an answer.
     package var failed: @Sendable (HTTPRequest, any Error) async -> HTTPResponse = { _, error in
         (error as? any HTTPError)?.response ?? HTTPResponse(500, text: "\(error)\n")
@@ -125,6 +129,7 @@ package struct Router: HTTPHandler {
     }
 
     private func dispatch(_ request: HTTPRequest) async -> HTTPResponse {
+        if Target.isUnclean(request.path) { return await unclean(request) }
         if let (route, values) = match(request) {
             do {
                 return try await route.handler(request, values)

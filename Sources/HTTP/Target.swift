@@ -2,14 +2,22 @@
 package struct Target: Sendable, Hashable {
     package var path: [String]
     package var query: String
+    /// The path as sent, still encoded: what error bodies name.
+    package var rawPath: String
+
+    /// Whether a segment is `.` or `..`, or has a percent sign after decoding. No route of a `Router` ever sees such a path, only its `unclean` handler.
+    package var isUnclean: Bool { Self.isUnclean(path) }
+
+    static func isUnclean(_ path: [String]) -> Bool { path.contains { $0 == "." || $0 == ".." || $0.utf8.contains(0x25) } }
 
     /// Accepts origin-form, absolute-form (`http://host/…`) and `*`. Nil for what must never reach a handler: bad percent sequences,
-    /// an encoded slash, backslash, percent or control byte, dot segments, and bytes that are not UTF-8.
+    /// an encoded slash, a backslash or control byte, and bytes that are not UTF-8.
     package init?(_ bytes: [UInt8]) {
         var rest = bytes[...]
         if rest.elementsEqual([42]) {
             path = ["*"]
             query = ""
+            rawPath = "*"
             return
         }
         if rest.first != 47 {
@@ -19,6 +27,7 @@ package struct Target: Sendable, Hashable {
             guard let slash = rest.firstIndex(where: { $0 == 47 || $0 == 63 }) else {
                 path = [""]
                 query = ""
+                rawPath = "/"
                 return
             }
             rest = rest[slash...]
@@ -30,9 +39,10 @@ package struct Target: Sendable, Hashable {
         } else {
             query = ""
         }
+        rawPath = String(decoding: rest, as: UTF8.self)
         path = []
         for segment in rest.dropFirst().split(separator: 47, omittingEmptySubsequences: false) {
-            guard let decoded = Self.decode(segment), decoded != ".", decoded != ".." else { return nil }
+            guard let decoded = Self.decode(segment) else { return nil }
             path.append(decoded)
         }
     }
@@ -50,7 +60,7 @@ package struct Target: Sendable, Hashable {
                 else { return nil }
                 byte = high << 4 | low
                 index += 2
-                guard byte >= 0x20, byte != 0x7F, byte != 0x25, byte != 0x2F else { return nil }
+                guard byte >= 0x20, byte != 0x7F, byte != 0x2F else { return nil }
             }
             guard byte != 0x5C else { return nil }
             bytes.append(byte)

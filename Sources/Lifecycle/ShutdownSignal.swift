@@ -44,6 +44,16 @@ package final class ShutdownSignal: Sendable {
         }
     }
 
+    /// Returns when the request was given, `limit` is over or the calling task is cancelled.
+    package func wait(atMost limit: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.wait() }
+            group.addTask { try? await Task.sleep(for: limit) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
     /// Returns when one of them was given or the calling task is cancelled.
     package static func first(of signals: ShutdownSignal...) async {
         await withTaskGroup(of: Void.self) { group in

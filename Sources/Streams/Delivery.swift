@@ -1,3 +1,5 @@
+package import Lifecycle
+
 /// The deliveries of one subscription: pulled one by one, so that the broker's prefetch is the only buffer.
 public struct Deliveries: ~Copyable {
     private let source: any DeliverySource
@@ -8,6 +10,32 @@ public struct Deliveries: ~Copyable {
     public mutating func next() async throws(BinderError) -> Delivery? {
         guard let received = try await source.next() else { return nil }
         return Delivery(received)
+    }
+
+    /// As `next()`, and nil when `shutdown` is asked for while nothing has come.
+    package mutating func next(until shutdown: ShutdownSignal) async throws(BinderError) -> Delivery? {
+        let source = source
+        let result = await withTaskGroup(of: Result<ReceivedEnvelope?, BinderError>?.self) { group in
+            group.addTask {
+                do throws(BinderError) { return .success(try await source.next()) } catch { return .failure(error) }
+            }
+            group.addTask {
+                await shutdown.wait()
+                return nil
+            }
+            var result = await group.next() ?? nil
+            group.cancelAll()
+            // Whoever was second ends now; a delivery that came in the last moment is handed out all the same.
+            if let second = await group.next() ?? nil, result == nil { result = second }
+            return result
+        }
+        switch result {
+        case .success(let received?): return Delivery(received)
+        case .success(nil), nil: return nil
+        case .failure(let error):
+            if error.code == .cancelled, shutdown.isRequested, !Task.isCancelled { return nil }
+            throw error
+        }
     }
 }
 
@@ -39,6 +67,12 @@ package protocol DeliverySettlement: Sendable {
     func settle(_ outcome: DeliveryOutcome) async throws(BinderError)
     /// The delivery was dropped unsettled: counts as a retry at once. Must not block.
     func abandon()
+    /// Nobody has seen the delivery: it goes back without counting as an attempt, where the broker can tell. Must not block.
+    func release()
+}
+
+extension DeliverySettlement {
+    package func release() { abandon() }
 }
 
 public enum DeliveryOutcome: Sendable, Hashable {

@@ -9,6 +9,11 @@ public struct Destination: Sendable, Hashable, CustomStringConvertible {
         self.name = name
     }
 
+    /// A name that is part of the program; it must obey the rules above.
+    package init(fixed name: StaticString) {
+        self.name = name.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
+    }
+
     public var description: String { name }
 
     static func check(_ name: String, _ what: String) throws(BinderError) {

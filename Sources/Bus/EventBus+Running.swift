@@ -1,0 +1,191 @@
+package import Lifecycle
+import Locking
+import Streams
+import Telemetry
+
+extension EventBus {
+    /// Subscribed until shutdown: a lost broker is waited for. On shutdown the event in hand is ended, acknowledgements at hand are sent.
+    package func run(_ life: ServiceLife) async throws {
+        // Not held up by an absent broker: readiness tells of that.
+        life.started()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await self.receive(until: life.shutdown)
+                self.workInput.finish()
+            }
+            group.addTask {
+                for await one in self.work { await self.perform(one) }
+                self.outgoingInput.finish()
+            }
+            group.addTask { for await message in self.outgoing { await self.send(message) } }
+            if let interval = configuration.reportInterval {
+                group.addTask {
+                    while !life.shutdown.isRequested, !Task.isCancelled {
+                        await life.shutdown.wait(atMost: interval)
+                        if !life.shutdown.isRequested, self.readiness.isReady { self.workInput.yield(.report) }
+                    }
+                }
+            }
+        }
+    }
+
+    private func receive(until shutdown: ShutdownSignal) async {
+        var pause = Duration.milliseconds(500)
+        while !shutdown.isRequested, !Task.isCancelled {
+            do {
+                var options = SubscriptionOptions(prefetch: 64)
+                options.events = { self.connectionChanged($0) }
+                try await binder.withSubscription(to: configuration.destination, group: nil, options: options) { deliveries in
+                    self.connectionChanged(.ready)
+                    pause = .milliseconds(500)
+                    while let delivery = try await deliveries.next(until: shutdown) {
+                        await self.receive(delivery.envelope)
+                        try? await delivery.accept()  // a broadcast subscription keeps nothing: there is nobody to deliver it to again
+                    }
+                }
+                setReadiness(.waiting("the bus has ended"))
+            } catch {
+                if Task.isCancelled { return }
+                setReadiness(.waiting("not subscribed to \(configuration.destination): \(error)"))
+                log.warning(
+                    "not subscribed to the bus; trying again", ["destination": configuration.destination.name, "error": "\(error)"])
+            }
+            await shutdown.wait(atMost: pause * Double.random(in: 0.8...1.2))
+            pause = min(pause * 2, .seconds(15))
+        }
+    }
+
+    private func connectionChanged(_ event: SubscriptionEvent) {
+        switch event {
+        case .ready, .resumed:
+            let wasReady = state.withLock { state in
+                defer { state.readiness = .ready }
+                return state.readiness.isReady
+            }
+            if !wasReady {
+                notify(.ready)
+                workInput.yield(.report)
+            }
+        case .interrupted(let reason): setReadiness(.waiting(reason))
+        case .gap:
+            setReadiness(.ready)
+            notify(.gap)
+            workInput.yield(.gap)
+            workInput.yield(.report)
+        }
+    }
+
+    private func setReadiness(_ readiness: Readiness) { state.withLock { $0.readiness = readiness } }
+
+    func receive(_ envelope: Envelope) async {
+        let message: BusMessage
+        do {
+            message = try BusMessage(envelope)
+        } catch {
+            refuse(error, envelope.id)
+            return
+        }
+        let reception = state.withLock { state in
+            let handlers = state.handlers
+            return state.flow.received(message.event) { handlers[.custom($0)] != nil }
+        }
+        switch reception {
+        case .passOver(let reason): count(reason.rawValue, message.event)
+        case .watch: count("acknowledgement", message.event)
+        case .acknowledge, .apply: count("received", message.event)
+        }
+        if reception != .passOver(.ownAcknowledgement), reception != .passOver(.duplicate) { notify(.received(message, reception)) }
+        switch reception {
+        case .apply: await apply(message)
+        case .acknowledge: acknowledge(message.event, receipt(.unchanged))
+        case .watch, .passOver: break
+        }
+    }
+
+    private func refuse(_ error: BusDecodingError, _ id: String) {
+        count("refused", nil)
+        log.warning("a message on the bus is no event", ["message": id, "reason": error.description])
+        notify(.refused(error))
+    }
+
+    private func perform(_ work: Work) async {
+        switch work {
+        case .apply(let message): await apply(message)
+        case .gap:
+            let handlers = state.withLock { $0.gapHandlers }
+            await gate.run { for handler in handlers { await handler() } }
+        case .report: if state.withLock({ $0.runsConfiguration }) { post(report) }
+        }
+    }
+
+    private func apply(_ message: BusMessage) async {
+        let kind: HandledKind
+        switch message.event.kind {
+        case .refresh: kind = .refresh
+        case .environmentChange: kind = .environmentChange
+        case .custom(let type, _): kind = .custom(type)
+        case .acknowledgement, .shutdown, .untyped: return
+        }
+        let handlers = state.withLock { $0.handlers[kind] ?? [] }
+        await gate.run {
+            var outcome: Receipt.Outcome?
+            for handler in handlers {
+                do {
+                    let handled = try await limited(handler, message)
+                    if let running = handled.running { setRunning(running) }
+                    // One handler that did something outweighs those that had nothing to do.
+                    if outcome == nil || handled.outcome == .applied { outcome = handled.outcome }
+                } catch let error as BusDecodingError {
+                    refuse(error, message.event.id)
+                    return
+                } catch {
+                    count("failed", message.event)
+                    log.error("an event could not be applied", ["event": message.event.id, "error": "\(error)"])
+                    acknowledge(message.event, receipt(.failed, error: "\(error)"))
+                    return
+                }
+            }
+            acknowledge(message.event, receipt(outcome ?? .none))
+        }
+    }
+
+    private func limited(_ handler: @escaping Handler, _ message: BusMessage) async throws -> Handled {
+        let limit = configuration.handlerLimit
+        return try await withThrowingTaskGroup(of: Handled.self) { group in
+            group.addTask { try await handler(message) }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                throw HandlerOverdue(limit: limit)
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next() else { throw CancellationError() }
+            return first
+        }
+    }
+
+    private func acknowledge(_ event: BusEvent, _ receipt: Receipt) {
+        if configuration.acknowledges { post(acknowledgement(of: event, receipt)) }
+    }
+
+    private func post(_ message: BusMessage) {
+        if case .dropped = outgoingInput.yield(message) {
+            count("not sent", message.event)
+            log.warning("an acknowledgement was dropped: too many wait for the broker", ["event": message.event.acknowledgement?.id ?? ""])
+        }
+    }
+
+    private func send(_ message: BusMessage) async {
+        do {
+            try await publish(message.event, headers: message.headers)
+        } catch {
+            log.warning(
+                "an acknowledgement could not be sent", ["event": message.event.acknowledgement?.id ?? "", "error": error.description])
+        }
+    }
+}
+
+/// A handler took longer than it may.
+struct HandlerOverdue: Error, CustomStringConvertible {
+    let limit: Duration
+    var description: String { "the handler did not end within \(limit)" }
+}

@@ -1,0 +1,416 @@
+internal import Streams
+
+/// An event handed to a member.
+struct HandOut: Sendable {
+    let member: UInt64
+    let position: UInt64
+    let attempt: Int
+    /// Nil when it must be read from the file first.
+    let stored: StoredEnvelope?
+}
+
+/// One group of a destination, or one broadcast subscription as a group of its own: who has which event in hand, and what comes next.
+///
+/// A value without I/O, clock or continuation. An event is at any time in exactly one of these states:
+/// ```
+/// in the log at or after `cursor` ──take──► inHand ──accept, reject──► gone (done, or a dead letter)
+///              │                              ▲ │ ╰──retry(after)──► delayed ──due──╮
+///              ╰─another member has its lane─► assigned                             │
+///                                             ▲ ╰─retry, member ended──► ready ◄────╯
+///                                             ╰──────────take───────────╯
+/// ```
+struct GroupState: Sendable {
+    enum Place: Sendable, Hashable {
+        case ready
+        case inHand(UInt64)
+        case assigned(UInt64)
+        case delayed(until: Int64)
+    }
+    struct Outstanding: Sendable {
+        var stored: StoredEnvelope?
+        var lane: UInt64
+        var size: Int
+        var time: Int64
+        /// How many times it was handed out.
+        var attempt: Int
+        var place: Place
+    }
+    private struct Member: Sendable {
+        let prefetch: Int
+        var inHand = 0
+        var asking = false
+        var queued = false
+        var assigned = MinimumHeap<UInt64>()
+    }
+    private struct Lane: Sendable {
+        let member: UInt64
+        var count: Int
+    }
+    private struct Due: Comparable, Sendable {
+        let at: Int64
+        let position: UInt64
+        static func < (left: Due, right: Due) -> Bool { (left.at, left.position) < (right.at, right.position) }
+    }
+
+    private struct Ready: Comparable, Sendable {
+        let position: UInt64
+        let lane: UInt64
+        static func < (left: Ready, right: Ready) -> Bool { left.position < right.position }
+    }
+
+    /// A member that is slow holds back at most this many events of its lanes before the others wait for it.
+    private static let assignedLimit = 1000
+
+    /// Nil: a broadcast subscription, whose events are not kept for it.
+    let name: String?
+    /// The position of the next event that was never handed out.
+    private(set) var cursor: UInt64
+    private(set) var outstanding: [UInt64: Outstanding] = [:]
+    private(set) var outstandingBytes = 0
+    private(set) var deadLetters: [UInt64: DeadLetter] = [:]
+    /// Positions whose state was changed since the last commit; only kept for a durable group.
+    private(set) var changed: Set<UInt64> = []
+    private let durable: Bool
+    private var ready = MinimumHeap<Ready>()
+    /// How many of `ready` are of each lane: later events of it wait for them.
+    private var readyLanes: [UInt64: Int] = [:]
+    /// The event handed out last was a redelivery: a new one comes next, so that an event that always fails cannot starve the others.
+    private var newIsNext = false
+    private var delayed = MinimumHeap<Due>()
+    private var inHandCount = 0
+    private var delayedCount = 0
+    private var members: [UInt64: Member] = [:]
+    private var waiting = Fifo<UInt64>()
+    private var lanes: [UInt64: Lane] = [:]
+
+    init(name: String?, cursor: UInt64, durable: Bool = false) {
+        self.name = name
+        self.cursor = cursor
+        self.durable = durable
+    }
+
+    // MARK: Members
+
+    var memberCount: Int { members.count }
+
+    mutating func join(_ member: UInt64, prefetch: Int) { members[member] = Member(prefetch: max(1, prefetch)) }
+
+    /// What the member had in hand goes to the others.
+    mutating func leave(_ member: UInt64, log: EventLog, _ out: inout [HandOut]) {
+        guard members.removeValue(forKey: member) != nil else { return }
+        for (position, one) in outstanding where one.place == .inHand(member) || one.place == .assigned(member) {
+            if case .inHand = one.place { inHandCount -= 1 }
+            makeReady(position)
+        }
+        lanes = lanes.filter { $0.value.member != member }
+        pump(log, &out)
+    }
+
+    /// The next event for the member, if there is one and its prefetch allows it. May hand events of a lane to the members that own it.
+    ///
+    /// A member with a prefetch of one gets what was handed back before anything later; with more, redeliveries and new events take turns.
+    mutating func take(_ member: UInt64, log: EventLog, _ out: inout [HandOut]) -> HandOut? {
+        while let one = members[member], one.inHand < one.prefetch {
+            let own = one.assigned.minimum
+            if let own, ready.minimum.map({ own < $0.position }) ?? true {
+                _ = members[member]?.assigned.pop()
+                if let handOut = hand(own, to: member) { return handOut }
+                continue
+            }
+            let newFirst = newIsNext && one.prefetch > 1 && cursor < log.next && readyLanes[log[cursor].lane] == nil
+            if !newFirst, let first = ready.minimum {
+                if let owner = owner(of: first.lane), owner != member {
+                    guard assign(first.position, to: owner, &out) else { return nil }
+                    popReady()
+                    continue
+                }
+                popReady()
+                newIsNext = (outstanding[first.position]?.attempt ?? 0) > 0
+                if let handOut = hand(first.position, to: member) { return handOut }
+                continue
+            }
+            guard cursor < log.next else { return nil }
+            newIsNext = false
+            let position = cursor
+            let entry = log[position]
+            if let owner = owner(of: entry.lane), owner != member {
+                guard mayAssign(to: owner) else { return nil }
+                enter(entry, at: position)
+                _ = assign(position, to: owner, &out)
+                continue
+            }
+            enter(entry, at: position)
+            return hand(position, to: member)
+        }
+        return nil
+    }
+
+    /// The member waits for the next event: it comes with a later `out`.
+    mutating func ask(_ member: UInt64, log: EventLog, _ out: inout [HandOut]) {
+        members[member]?.asking = true
+        queue(member)
+        pump(log, &out)
+    }
+
+    mutating func stopAsking(_ member: UInt64) { members[member]?.asking = false }
+
+    // MARK: Settling
+
+    /// What became of a settlement.
+    enum Settled: Sendable, Hashable {
+        case done
+        /// Kept as a dead letter; `dropped` tells whether the oldest one had to go for it.
+        case dead(dropped: Bool)
+        /// The member no longer has this delivery in hand.
+        case stale
+    }
+
+    mutating func settle(
+        _ position: UInt64, by member: UInt64, attempt: Int, _ outcome: Outcome, log: EventLog, _ out: inout [HandOut]
+    ) -> Settled {
+        guard let one = outstanding[position], one.place == .inHand(member), one.attempt == attempt else { return .stale }
+        var result = Settled.done
+        inHandCount -= 1
+        members[member]?.inHand -= 1
+        releaseLane(one.lane)
+        switch outcome {
+        case .accept: remove(position)
+        case .unseen:
+            outstanding[position]?.attempt -= 1
+            makeReady(position)
+        case .retry(nil): makeReady(position)
+        case .retry(let due?):
+            outstanding[position]?.place = .delayed(until: due)
+            delayedCount += 1
+            delayed.push(Due(at: due, position: position))
+            touch(position)
+        case .reject(let letter, let limit):
+            remove(position)
+            if let letter { result = .dead(dropped: bury(letter, at: position, limit: limit)) }
+        }
+        if members[member]?.asking == true {
+            if let own = members[member]?.assigned.minimum, ready.minimum.map({ own < $0.position }) ?? true {
+                serve(member, log, &out)
+            } else {
+                queue(member)
+            }
+        }
+        pump(log, &out)
+        return result
+    }
+
+    enum Outcome: Sendable {
+        case accept
+        /// Handed back before anybody saw it: does not count as an attempt.
+        case unseen
+        /// At once, or at this time of the broker's clock in milliseconds.
+        case retry(Int64?)
+        /// With the dead letter to keep, and how many may be kept.
+        case reject(DeadLetter?, limit: Int)
+    }
+
+    // MARK: Time
+
+    /// When the next delayed event is due.
+    mutating func nextDue() -> Int64? {
+        while let due = delayed.minimum {
+            if outstanding[due.position]?.place == .delayed(until: due.at) { return due.at }
+            _ = delayed.pop()
+        }
+        return nil
+    }
+
+    mutating func wake(_ now: Int64, log: EventLog, _ out: inout [HandOut]) {
+        while let due = nextDue(), due <= now, let first = delayed.pop() {
+            delayedCount -= 1
+            makeReady(first.position)
+        }
+        pump(log, &out)
+    }
+
+    // MARK: Dead letters
+
+    private mutating func bury(_ letter: DeadLetter, at position: UInt64, limit: Int) -> Bool {
+        var dropped = false
+        if deadLetters.count >= limit, let oldest = deadLetters.keys.min() {
+            deadLetters[oldest] = nil
+            touch(oldest)
+            dropped = true
+        }
+        deadLetters[position] = letter
+        touch(position)
+        return dropped
+    }
+
+    mutating func drop(_ positions: [UInt64]?) -> Int {
+        let chosen = positions ?? Array(deadLetters.keys)
+        return chosen.count { position in
+            guard deadLetters.removeValue(forKey: position) != nil else { return false }
+            touch(position)
+            return true
+        }
+    }
+
+    mutating func replay(_ positions: [UInt64]?, log: EventLog, now: Int64, _ out: inout [HandOut]) -> Int {
+        var count = 0
+        for position in (positions ?? Array(deadLetters.keys)).sorted() {
+            guard let letter = deadLetters.removeValue(forKey: position) else { continue }
+            let size = LocalBroker.size(of: letter.envelope)
+            outstanding[position] = Outstanding(
+                stored: StoredEnvelope(letter.envelope), lane: LocalBroker.lane(of: letter.envelope), size: size, time: now, attempt: 0,
+                place: .ready)
+            outstandingBytes += size
+            makeReady(position)
+            count += 1
+        }
+        pump(log, &out)
+        return count
+    }
+
+    // MARK: Looking
+
+    func backlog(_ log: EventLog, now: Int64) -> Backlog {
+        var oldest = outstanding.values.lazy.map(\.time).min()
+        if cursor < log.next { oldest = min(oldest ?? .max, log[max(cursor, log.first)].time) }
+        return Backlog(
+            ready: Int(log.next - max(cursor, log.first)) + outstanding.count - inHandCount - delayedCount, inHand: inHandCount,
+            delayed: delayedCount, dead: deadLetters.count, members: members.count,
+            oldestAge: oldest.map { .milliseconds(max(0, now - $0)) })
+    }
+
+    /// Events that are not done, without looking at each.
+    func pendingEvents(_ log: EventLog) -> Int { Int(log.next - min(log.next, max(cursor, log.first))) + outstanding.count }
+    func pendingBytes(_ log: EventLog) -> Int { log.bytes(from: cursor) + outstandingBytes }
+
+    /// Moves a broadcast subscription behind what was dropped. Returns whether it has missed something.
+    mutating func skipDropped(_ log: EventLog) -> Bool {
+        guard cursor < log.first else { return false }
+        cursor = log.first
+        return true
+    }
+
+    // MARK: Durable state
+
+    /// Takes the positions that have changed since the last call.
+    mutating func takeChanged() -> Set<UInt64> {
+        defer { changed = [] }
+        return changed
+    }
+
+    /// Marks them again after a commit that failed.
+    mutating func putBack(changed positions: Set<UInt64>) { changed.formUnion(positions) }
+
+    /// Takes over what a file held: `due` is nil for what was ready or in hand.
+    mutating func restore(_ entry: LogEntry, at position: UInt64, attempt: Int, due: Int64?) {
+        outstanding[position] = Outstanding(
+            stored: entry.stored, lane: entry.lane, size: entry.size, time: entry.time, attempt: attempt, place: .ready)
+        outstandingBytes += entry.size
+        if let due {
+            outstanding[position]?.place = .delayed(until: due)
+            delayedCount += 1
+            delayed.push(Due(at: due, position: position))
+        } else {
+            makeReady(position)
+        }
+    }
+
+    mutating func restore(_ letter: DeadLetter, at position: UInt64) { deadLetters[position] = letter }
+
+    // MARK: Steps
+
+    private mutating func touch(_ position: UInt64) { if durable { changed.insert(position) } }
+
+    private func owner(of lane: UInt64) -> UInt64? { lane == 0 ? nil : lanes[lane]?.member }
+
+    private mutating func enter(_ entry: LogEntry, at position: UInt64) {
+        outstanding[position] = Outstanding(
+            stored: entry.stored, lane: entry.lane, size: entry.size, time: entry.time, attempt: 0, place: .ready)
+        outstandingBytes += entry.size
+        cursor = position + 1
+    }
+
+    private mutating func makeReady(_ position: UInt64) {
+        let lane = outstanding[position]?.lane ?? 0
+        outstanding[position]?.place = .ready
+        ready.push(Ready(position: position, lane: lane))
+        if lane != 0 { readyLanes[lane, default: 0] += 1 }
+        touch(position)
+    }
+
+    private mutating func popReady() {
+        guard let first = ready.pop(), first.lane != 0, let count = readyLanes[first.lane] else { return }
+        readyLanes[first.lane] = count > 1 ? count - 1 : nil
+    }
+
+    private mutating func remove(_ position: UInt64) {
+        guard let one = outstanding.removeValue(forKey: position) else { return }
+        outstandingBytes -= one.size
+        touch(position)
+    }
+
+    private mutating func releaseLane(_ lane: UInt64) {
+        guard lane != 0, let one = lanes[lane] else { return }
+        lanes[lane] = one.count > 1 ? Lane(member: one.member, count: one.count - 1) : nil
+    }
+
+    private mutating func hold(_ lane: UInt64, _ member: UInt64) {
+        guard lane != 0 else { return }
+        lanes[lane, default: Lane(member: member, count: 0)].count += 1
+    }
+
+    private mutating func hand(_ position: UInt64, to member: UInt64) -> HandOut? {
+        guard let one = outstanding[position] else { return nil }
+        if one.place != .assigned(member) { hold(one.lane, member) }
+        outstanding[position]?.attempt = one.attempt + 1
+        outstanding[position]?.place = .inHand(member)
+        inHandCount += 1
+        members[member]?.inHand += 1
+        touch(position)
+        return HandOut(member: member, position: position, attempt: one.attempt + 1, stored: one.stored)
+    }
+
+    private func mayAssign(to member: UInt64) -> Bool { (members[member]?.assigned.count ?? 0) < Self.assignedLimit }
+
+    /// Keeps an event for the member that has earlier ones of its lane in hand. False when that member has too many of them.
+    private mutating func assign(_ position: UInt64, to member: UInt64, _ out: inout [HandOut]) -> Bool {
+        guard mayAssign(to: member), let one = outstanding[position], let owner = members[member] else { return false }
+        hold(one.lane, member)
+        outstanding[position]?.place = .assigned(member)
+        if owner.asking, owner.inHand < owner.prefetch, owner.assigned.isEmpty, let handOut = hand(position, to: member) {
+            members[member]?.asking = false
+            out.append(handOut)
+        } else {
+            members[member]?.assigned.push(position)
+        }
+        return true
+    }
+
+    private mutating func queue(_ member: UInt64) {
+        guard let one = members[member], one.asking, !one.queued, one.inHand < one.prefetch else { return }
+        members[member]?.queued = true
+        waiting.append(member)
+    }
+
+    private mutating func serve(_ member: UInt64, _ log: EventLog, _ out: inout [HandOut]) {
+        guard let handOut = take(member, log: log, &out) else { return queue(member) }
+        members[member]?.asking = false
+        out.append(handOut)
+    }
+
+    /// Gives what is there to those who wait, the longest waiting first.
+    mutating func pump(_ log: EventLog, _ out: inout [HandOut]) {
+        while !ready.isEmpty || cursor < log.next, let member = waiting.popFirst() {
+            guard let one = members[member] else { continue }
+            members[member]?.queued = false
+            guard one.asking, one.inHand < one.prefetch else { continue }
+            if let handOut = take(member, log: log, &out) {
+                members[member]?.asking = false
+                out.append(handOut)
+            } else if members[member]?.asking == true {
+                members[member]?.queued = true
+                waiting.putBack(member)
+                return
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+package import Lifecycle
+package import Locking
+package import Streams
+
+/// What a conformance case works with: a binder under test, and the names that only this case uses.
+package struct BinderBench: Sendable {
+    /// Running and ready.
+    package let binder: any Binder
+    /// Running, on the same broker; may be the same object where there is only one.
+    package let peer: any Binder
+    /// A new binder that is not running yet, on the same broker or one of its own; the case runs and ends it.
+    package let fresh: @Sendable () async throws -> any Binder
+    /// A payload of this many bytes is over the broker's limit; nil where there is no practical one.
+    package let oversized: Int?
+    /// Longest time that one event may take from publish to delivery on this broker before a case fails.
+    package let patience: Duration
+    private let prefix = "case-" + Identifier.random().prefix(8)
+
+    package init(
+        binder: any Binder, peer: (any Binder)? = nil, oversized: Int? = nil, patience: Duration = .seconds(20),
+        fresh: @escaping @Sendable () async throws -> any Binder
+    ) {
+        self.binder = binder
+        self.peer = peer ?? binder
+        self.oversized = oversized
+        self.patience = patience
+        self.fresh = fresh
+    }
+
+    package func destination(_ name: String = "d") throws -> Destination { try Destination("\(prefix).\(name)") }
+    package func group(_ name: String = "g") throws -> ConsumerGroup { try ConsumerGroup(name) }
+
+    /// Runs a fresh binder around `body`, which gets its shutdown signal; returns when the binder's `run` has ended too.
+    package func withFresh<R: Sendable>(_ body: @escaping @Sendable (any Binder, ShutdownSignal) async throws -> R) async throws -> R {
+        let binder = try await fresh()
+        let shutdown = ShutdownSignal()
+        return try await Self.withRunning(binder, shutdown: shutdown) { try await body(binder, shutdown) }
+    }
+
+    /// Runs a binder around `body` and ends it in order.
+    package static func withRunning<R: Sendable>(
+        _ binder: any Binder, shutdown: ShutdownSignal = ShutdownSignal(), _ body: @escaping @Sendable () async throws -> R
+    ) async throws -> R {
+        let started = ShutdownSignal()
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                defer { started.request() }
+                try await binder.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() }))
+            }
+            await started.wait()
+            let result: R
+            do { result = try await body() } catch {
+                shutdown.request()
+                group.cancelAll()
+                throw error
+            }
+            shutdown.request()
+            try await group.waitForAll()
+            return result
+        }
+    }
+}
+
+/// A delivery as a value, after it was settled.
+package struct Seen: Sendable, Hashable {
+    package let envelope: Envelope
+    package let attempt: Int
+    package let position: String?
+    package let member: Int
+    package var text: String { String(decoding: envelope.payload, as: UTF8.self) }
+}
+
+/// Collects what several members have seen.
+package final class Collector: Sendable {
+    private let seen = Locked<[Seen]>([])
+    package init() {}
+    package var all: [Seen] { seen.withLock { $0 } }
+    package var count: Int { seen.withLock { $0.count } }
+    package var texts: [String] { all.map(\.text) }
+    package func add(_ one: Seen) { seen.withLock { $0.append(one) } }
+}
+
+/// What a case found wrong.
+package struct CaseFailed: Error, CustomStringConvertible {
+    package let description: String
+}
+
+package func demand(_ condition: Bool, _ message: @autoclosure () -> String) throws {
+    if !condition { throw CaseFailed(description: message()) }
+}
+
+package func demandEqual<T: Equatable>(_ left: T, _ right: T, _ what: @autoclosure () -> String) throws {
+    if left != right {
+        throw CaseFailed(description: "\(what()): \(String("\(left)".prefix(300))) is not \(String("\(right)".prefix(300)))")
+    }
+}
+
+/// Fails when `body` takes longer than `limit`.
+package func within<R: Sendable>(_ limit: Duration, _ what: String, _ body: @escaping @Sendable () async throws -> R) async throws -> R {
+    try await withThrowingTaskGroup(of: R.self) { group in
+        group.addTask { try await body() }
+        group.addTask {
+            try await Task.sleep(for: limit)
+            throw NotInTime(what: what, limit: limit)
+        }
+        defer { group.cancelAll() }
+        guard let first = try await group.next() else { throw CancellationError() }
+        return first
+    }
+}
+
+extension BinderBench {
+    package func send(_ texts: [String], to destination: Destination, key: String? = nil, by binder: (any Binder)? = nil) async throws {
+        for text in texts { _ = try await (binder ?? self.binder).publish(Envelope(text: text, key: key), to: destination) }
+    }
+
+    /// Runs `members` subscriptions that accept everything while `body` runs, which starts when all are ready; ends them when it returns.
+    package func withMembers<R: Sendable>(
+        _ members: Int = 1, of destination: Destination, group: ConsumerGroup?, prefetch: Int = 32, start: StartPosition = .latest,
+        binder: (any Binder)? = nil, _ body: @escaping @Sendable (Collector) async throws -> R
+    ) async throws -> R {
+        let collector = Collector()
+        let ready = Locked(0)
+        let box = Counter(ready)
+        return try await withThrowingTaskGroup(of: Void.self) { tasks in
+            for member in 0..<members {
+                let binder = binder ?? (member.isMultiple(of: 2) ? self.binder : peer)
+                tasks.addTask {
+                    let options = SubscriptionOptions(prefetch: prefetch, start: start) { event in if event == .ready { box.add() } }
+                    do {
+                        try await binder.withSubscription(to: destination, group: group, options: options) { deliveries in
+                            while let delivery = try await deliveries.next() {
+                                let seen = Seen(
+                                    envelope: delivery.envelope, attempt: delivery.attempt, position: delivery.position, member: member)
+                                collector.add(seen)
+                                try await delivery.accept()
+                            }
+                        }
+                    } catch let error as BinderError where error.code == .cancelled {
+                    } catch is CancellationError {}
+                }
+            }
+            try await eventually(within: patience, "\(members) ready members of \(destination)") { box.value == members }
+            let result = try await body(collector)
+            tasks.cancelAll()
+            try await tasks.waitForAll()
+            return result
+        }
+    }
+
+    /// The texts that one member of the group gets, in order, until there are `count`.
+    package func receive(
+        _ count: Int, from destination: Destination, group: ConsumerGroup?, start: StartPosition = .latest, binder: (any Binder)? = nil
+    ) async throws -> [Seen] {
+        try await withMembers(1, of: destination, group: group, start: start, binder: binder) { collector in
+            try await eventually(within: patience, "\(count) deliveries of \(destination)") { collector.count >= count }
+            return collector.all
+        }
+    }
+}
+
+package final class Counter: Sendable {
+    private let number: Locked<Int>
+    package init(_ number: consuming sending Locked<Int> = Locked(0)) { self.number = number }
+    package var value: Int { number.withLock { $0 } }
+    package func add(_ amount: Int = 1) { number.withLock { $0 += amount } }
+}
+
+/// Collects what a subscription is told of its connection.
+package final class EventCollector: Sendable {
+    private let events = Locked<[SubscriptionEvent]>([])
+    package init() {}
+    package var all: [SubscriptionEvent] { events.withLock { $0 } }
+    package func add(_ event: SubscriptionEvent) { events.withLock { $0.append(event) } }
+}
