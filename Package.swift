@@ -99,7 +99,7 @@ let programs: [Target] = [
 
 let testTargets: [Target] = [
     .target(
-        name: "TestSupport", dependencies: ["Lifecycle", "Locking", "Streams"], path: "Tests/TestSupport",
+        name: "TestSupport", dependencies: ["HTTP", "HTTPServer", "Lifecycle", "Locking", "Streams"], path: "Tests/TestSupport",
         swiftSettings: features),
     tests("LifecycleTests", ["Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("HTTPTests", ["HTTP"]),

@@ -21,10 +21,3 @@ func withFolder<R>(_ body: (String) async throws -> R) async throws -> R {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     return try await body(folder)
 }
-
-/// The environment as a server would send it in its second form.
-func environmentJSON(_ values: [String: String], version: String) -> String {
-    let pairs = values.sorted { $0.key < $1.key }.enumerated().map { #""\#($1.key)":{"value":"\#($1.value)","origin":"\#($0 + 1):3"}"# }
-    return #"{"name":"app","profiles":["default"],"label":null,"version":"\#(version)","state":"","propertySources":["#
-        + #"{"name":"file:app.yml","source":{\#(pairs.joined(separator: ","))}}]}"#
-}

@@ -1,0 +1,55 @@
+package import HTTP
+import HTTPServer
+import Lifecycle
+
+/// A real server on a loopback port, for tests that stop it and start it again.
+package final class TestHTTPServer: Sendable {
+    package let port: Int
+    private let shutdown: ShutdownSignal
+    private let task: Task<Void, any Error>
+
+    private init(port: Int, shutdown: ShutdownSignal, task: Task<Void, any Error>) {
+        self.port = port
+        self.shutdown = shutdown
+        self.task = task
+    }
+
+    /// Returns when it listens. Port 0 is any free one.
+    package static func start(_ handler: any HTTPHandler, port: Int = 0) async throws -> TestHTTPServer {
+        let server = HTTPServer(
+            configuration: HTTPServerConfiguration(port: port, threads: 2, drainTime: .milliseconds(200)), handler: handler)
+        let shutdown = ShutdownSignal()
+        let started = ShutdownSignal()
+        let task = Task {
+            defer { started.request() }
+            try await server.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() }))
+        }
+        await started.wait()
+        if server.port == 0 { try await task.value }
+        return TestHTTPServer(port: server.port, shutdown: shutdown, task: task)
+    }
+
+    package var url: String { "http://127.0.0.1:\(port)" }
+
+    /// Returns when it has ended and its port is free.
+    package func stop() async throws {
+        shutdown.request()
+        try await task.value
+    }
+
+    /// Runs `body` beside a server, and stops it.
+    package static func with<R>(
+        _ handler: any HTTPHandler, port: Int = 0, isolation: isolated (any Actor)? = #isolation, _ body: (TestHTTPServer) async throws -> R
+    ) async throws -> R {
+        let server = try await start(handler, port: port)
+        let result: R
+        do {
+            result = try await body(server)
+        } catch {
+            try await server.stop()
+            throw error
+        }
+        try await server.stop()
+        return result
+    }
+}
