@@ -1,1 +1,196 @@
-// The first code of this target is on its way.
+package import Lifecycle
+import Locking
+package import Streams
+package import Telemetry
+
+/// A RabbitMQ broker as a binder: topic exchanges, group queues, anonymous queues and dead letters as Spring Cloud Stream declares them.
+///
+/// One connection publishes, each subscription has one of its own; each has one thread. A lost connection is made again with jittered
+/// back-off, and everything is declared again. Start positions other than `.latest` are not to be had: RabbitMQ replays nothing.
+package final class RabbitMQBinder: Binder {
+    private enum Phase { case fresh, running, draining, closed }
+    private struct State {
+        var phase = Phase.fresh
+        var next: UInt64 = 0
+        var subscriptions: [UInt64: (subscription: Subscription, thread: ConnectionThread)] = [:]
+        /// Which destination a queue name stands for: `a.b` with group `c` and `a` with group `b.c` have the same.
+        var queues: [String: String] = [:]
+    }
+    package let name = "rabbitmq"
+    package let capabilities: BinderCapabilities = [
+        .durableGroups, .broadcast, .orderGlobal, .orderPerKey, .nativePartitions, .nativeDelay, .nativeDeadLetters, .binaryHeaders,
+        .restartable,
+    ]
+    private let configuration: RabbitMQConfiguration
+    private let log: Log
+    private let metrics: Metrics
+    private let publisher: Publisher
+    private let publishing: ConnectionThread
+    private let opened = ShutdownSignal()
+    private let state = Locked(State())
+
+    package init(configuration: RabbitMQConfiguration, log: Log = .silent, metrics: Metrics = Metrics()) {
+        self.configuration = configuration
+        self.log = log
+        self.metrics = metrics
+        let publisher = Publisher(configuration, log: log, metrics: metrics)
+        let publishing = ConnectionThread(configuration, role: publisher, log: log)
+        publisher.attach { [weak publishing] in publishing?.wake() }
+        self.publisher = publisher
+        self.publishing = publishing
+    }
+
+    package var readiness: Readiness {
+        let (phase, subscriptions) = state.withLock { ($0.phase, $0.subscriptions.values.map(\.subscription)) }
+        guard phase == .running else { return .waiting(phase == .fresh ? "not started" : "closing") }
+        guard publisher.readiness.isReady else { return publisher.readiness }
+        return subscriptions.lazy.map(\.readiness).first { !$0.isReady } ?? .ready
+    }
+
+    /// How many connections were made since the start, publishing and subscribing.
+    package var connectionCount: Int {
+        state.withLock { $0.subscriptions.values.map(\.thread) }.reduce(publishing.connectionCount) { $0 + $1.connectionCount }
+    }
+
+    package func run(_ life: ServiceLife) async throws {
+        guard state.withLock({ $0.phase == .fresh }) else { throw BinderError(.closed, "a binder runs once") }
+        state.withLock { $0.phase = .running }
+        publishing.start()
+        opened.request()
+        life.started()  // an absent broker must not keep the rest of the program from starting
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.watch() }
+            await life.untilShutdown()
+            if !Task.isCancelled { await drain() }
+            group.cancelAll()
+        }
+        let left = state.withLock { state in
+            state.phase = .closed
+            return state.subscriptions.values.map(\.thread)
+        }
+        for thread in left { await thread.end() }
+        await publishing.end()
+    }
+
+    /// Cuts connections whose thread hangs in a send.
+    private func watch() async {
+        while !Task.isCancelled {
+            let threads = state.withLock { $0.subscriptions.values.map(\.thread) }
+            publishing.cutWhenStuck()
+            for thread in threads { thread.cutWhenStuck() }
+            try? await Task.sleep(for: .milliseconds(250))
+        }
+    }
+
+    /// No more deliveries; waits until the subscriptions have ended and all publishes are answered, within the limit.
+    private func drain() async {
+        let subscriptions = state.withLock { state in
+            state.phase = .draining
+            return state.subscriptions.values.map(\.subscription)
+        }
+        for subscription in subscriptions { subscription.drain() }
+        let clock = ContinuousClock()
+        let end = clock.now + configuration.drainLimit
+        while state.withLock({ !$0.subscriptions.isEmpty }) || publisher.held > 0 {
+            guard clock.now < end, !Task.isCancelled else {
+                log.warning("deliveries in hand were not settled in time and go back to RabbitMQ")
+                return
+            }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    package func publish(_ envelope: Envelope, to destination: Destination) async throws(BinderError) -> PublishReceipt {
+        guard envelope.payload.count <= configuration.largestPayload else {
+            throw BinderError(.tooLarge, "the payload has \(envelope.payload.count) bytes; the limit is \(configuration.largestPayload)")
+        }
+        try Self.check(envelope)
+        let exchange = configuration.prefix + destination.name
+        let message = OutgoingMessage(
+            exchange: exchange, routingKey: try routingKey(of: envelope, to: destination), mandatory: configuration.mandatory,
+            messageID: envelope.id, properties: .new(envelope), body: envelope.payload)
+        try await publisher.send(message, declaring: .exchange(exchange))
+        return PublishReceipt(id: envelope.id)
+    }
+
+    private func routingKey(of envelope: Envelope, to destination: Destination) throws(BinderError) -> String {
+        guard let count = configuration.partitions[destination.name] else { return destination.name }
+        guard let key = envelope.key else { throw BinderError(.invalid, "\(destination) has \(count) partitions: the event needs a key") }
+        return "\(destination.name)-\(Partitioning.partition(of: key, count: max(1, count)))"
+    }
+
+    /// AMQP's short strings have a length byte.
+    private static func check(_ envelope: Envelope) throws(BinderError) {
+        guard !envelope.id.isEmpty, envelope.id.utf8.count <= 255 else { throw BinderError(.invalid, "an event's id has 1 to 255 bytes") }
+        guard envelope.contentType?.utf8.count ?? 0 <= 255 else { throw BinderError(.invalid, "a content type has at most 255 bytes") }
+        for (name, value) in envelope.headers { try check(name, value) }
+    }
+
+    private static func check(_ name: String, _ value: HeaderValue) throws(BinderError) {
+        guard name.utf8.count <= 255 else { throw BinderError(.invalid, "a header's name has at most 255 bytes: \(name.prefix(40))…") }
+        switch value {
+        case .table(let members): for (name, value) in members { try check(name, value) }
+        case .array(let values): for value in values { try check("", value) }
+        default: return
+        }
+    }
+
+    package func prepare(group: ConsumerGroup, of destination: Destination) async throws(BinderError) {
+        let topology = QueueTopology(
+            destination: destination, group: group, partition: nil, deadLetters: true, prefix: configuration.prefix)
+        let partitions = configuration.partitions[destination.name].map { Array(0..<max(1, $0)) }
+        try claim(topology, for: destination)
+        guard let partitions else {
+            try await publisher.send(nil, declaring: .group(topology))
+            return
+        }
+        for partition in partitions {
+            let part = QueueTopology(
+                destination: destination, group: group, partition: partition, deadLetters: true, prefix: configuration.prefix)
+            try await publisher.send(nil, declaring: .group(part))
+        }
+    }
+
+    private func claim(_ topology: QueueTopology, for destination: Destination) throws(BinderError) {
+        let other = state.withLock { state -> String? in
+            if let other = state.queues[topology.base], other != destination.name { return other }
+            if state.queues.count < 10_000 { state.queues[topology.base] = destination.name }
+            return nil
+        }
+        guard let other else { return }
+        throw BinderError(
+            .conflict,
+            "the queue \(topology.base) belongs to \(other) already and would get the events of \(destination) too: choose another group name"
+        )
+    }
+
+    package func withSubscription<R: Sendable>(
+        to destination: Destination, group: ConsumerGroup?, options: SubscriptionOptions,
+        _ body: (inout Deliveries) async throws -> R
+    ) async throws -> R {
+        let subscription = Subscription(
+            to: destination, group: group, options: options, configuration: configuration, publisher: publisher, log: log, metrics: metrics)
+        if let topology = subscription.topology { try claim(topology, for: destination) }
+        await opened.wait()
+        let thread = ConnectionThread(configuration, role: subscription, log: log)
+        subscription.attach { [weak thread] in thread?.wake() }
+        let id = try state.withLock { state throws(BinderError) in
+            guard state.phase == .running else { throw BinderError(.closed, "the RabbitMQ binder is closed") }
+            state.next += 1
+            state.subscriptions[state.next] = (subscription, thread)
+            return state.next
+        }
+        thread.start()
+        let result: Result<R, any Error>
+        do {
+            try await subscription.positioned()
+            var deliveries = Deliveries(subscription)
+            result = .success(try await body(&deliveries))
+        } catch {
+            result = .failure(error)
+        }
+        await thread.end()
+        state.withLock { _ = $0.subscriptions.removeValue(forKey: id) }
+        return try result.get()
+    }
+}

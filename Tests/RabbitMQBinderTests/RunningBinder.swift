@@ -1,0 +1,30 @@
+import Lifecycle
+@testable import RabbitMQBinder
+import Streams
+import Telemetry
+import TestSupport
+
+/// Runs `body` with a binder on the broker, and ends the binder in order.
+func withBinder<R: Sendable>(
+    _ server: RabbitMQServer, log: Log = .silent, _ change: (inout RabbitMQConfiguration) -> Void = { _ in },
+    _ body: (RabbitMQBinder) async throws -> R
+) async throws -> R {
+    var configuration = try RabbitMQConfiguration(uri: server.uri)
+    configuration.connectionName = "test"
+    configuration.backOff = .milliseconds(50)
+    change(&configuration)
+    return try await running(RabbitMQBinder(configuration: configuration, log: log), body)
+}
+
+func running<R: Sendable>(_ binder: RabbitMQBinder, _ body: (RabbitMQBinder) async throws -> R) async throws -> R {
+    let shutdown = ShutdownSignal()
+    let run = Task { try await binder.run(ServiceLife(shutdown: shutdown)) }
+    let result: Result<R, any Error>
+    do { result = .success(try await body(binder)) } catch { result = .failure(error) }
+    shutdown.request()
+    try await run.value
+    return try result.get()
+}
+
+/// A destination that no other test uses.
+func fresh(_ name: String = "orders") throws -> Destination { try Destination("\(name)-\(Identifier.random().prefix(8))") }

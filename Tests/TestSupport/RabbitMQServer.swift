@@ -1,0 +1,143 @@
+package import Foundation
+import Locking
+
+/// A private rabbitmq-server on loopback with its own ports, data and epmd, started by `deploy/rabbitmq`.
+///
+/// Start-up costs seconds of CPU, so suites of one process share `shared()`; a test that stops or breaks its broker makes one of its own.
+package final class RabbitMQServer: Sendable {
+    /// `amqp://guest:guest@127.0.0.1:<port>/%2F`
+    package let uri: String
+    package let port: Int
+    package let folder: URL
+
+    package static let isInstalled = FileManager.default.isExecutableFile(atPath: "/usr/lib/rabbitmq/bin/rabbitmq-server")
+    /// For `.enabled(if:)`.
+    package static let whyNot = "rabbitmq-server is not installed: apt-get install rabbitmq-server"
+
+    private static let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../deploy/rabbitmq").standardized
+    private static let common = Locked<Result<RabbitMQServer, any Error>?>(nil)
+    private static let starting = NSLock()
+
+    /// The broker that suites share. Blocks for the seconds of the first start; it is stopped when the process ends.
+    package static func shared() async throws -> RabbitMQServer {
+        try await onThread {
+            starting.lock()  // one start, however many suites ask at once
+            defer { starting.unlock() }
+            if let known = common.withLock({ $0 }) { return try known.get() }
+            let result = Result { try RabbitMQServer() }
+            common.withLock { $0 = result }
+            atexit { RabbitMQServer.stopShared() }
+            return try result.get()
+        }
+    }
+
+    private static func stopShared() {
+        if case .success(let server)? = common.withLock({ $0 }) { server.remove() }
+    }
+
+    /// Runs `body` with a broker of its own and removes it afterwards. `configuration` holds further lines of rabbitmq.conf.
+    package static func with<R: Sendable>(configuration: String = "", _ body: (RabbitMQServer) async throws -> R) async throws -> R {
+        let server = try await onThread { try RabbitMQServer(configuration: configuration) }
+        let result: Result<R, any Error>
+        do { result = .success(try await body(server)) } catch { result = .failure(error) }
+        await onThread { server.remove() }
+        return try result.get()
+    }
+
+    private init(configuration: String = "") throws {
+        let template = FileManager.default.temporaryDirectory.appending(path: "carillon-rabbitmq-XXXXXX").path
+        var name = Array(template.utf8CString)
+        guard mkdtemp(&name) != nil else { throw RabbitMQServerError(text: "no temporary folder: errno \(errno)") }
+        folder = URL(filePath: String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        var environment: [String: String] = [:]
+        if !configuration.isEmpty {
+            let file = folder.appending(path: "extra.conf")
+            try Data(configuration.utf8).write(to: file)
+            environment["RABBITMQ_EXTRA_CONFIG"] = file.path
+        }
+        do {
+            uri = try Self.run(["start", folder.path], environment)
+        } catch {
+            _ = try? Self.run(["stop", folder.path])
+            try? FileManager.default.removeItem(at: folder)
+            throw error
+        }
+        port = Int(uri.split(separator: ":").last?.prefix { $0.isNumber } ?? "") ?? 0
+    }
+
+    private func remove() {
+        _ = try? Self.run(["stop", folder.path])
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    /// Stops it in order; the data stays for `start()`.
+    package func stop() async throws { try await verb("stop") }
+    /// As a crash does.
+    package func kill() async throws { try await verb("kill") }
+    /// On the same port and data; returns when it accepts connections.
+    package func start() async throws { try await verb("start") }
+    /// Freezes the process: its sockets stay open and nobody answers.
+    package func pause() async throws { try await signal(SIGSTOP) }
+    package func resume() async throws { try await signal(SIGCONT) }
+
+    /// Runs rabbitmqctl and returns what it printed.
+    @discardableResult
+    package func control(_ arguments: String...) async throws -> String {
+        let folder = folder.path
+        return try await Self.onThread { try Self.run(["ctl", folder] + arguments) }
+    }
+
+    private func verb(_ verb: String) async throws {
+        let folder = folder.path
+        try await Self.onThread { _ = try Self.run([verb, folder]) }
+    }
+
+    private func signal(_ number: Int32) async throws {
+        let folder = folder.path
+        let text = try await Self.onThread { try Self.run(["pid", folder]) }
+        guard let process = pid_t(text), Foundation.kill(process, number) == 0 else {
+            throw RabbitMQServerError(text: "no process \(text)")
+        }
+    }
+
+    private static func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> String {
+        let process = Process()
+        process.executableURL = script
+        process.arguments = arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let output = Pipe()
+        let errors = Pipe()
+        process.standardOutput = output
+        process.standardError = errors
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        let complaint = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else {
+            throw RabbitMQServerError(text: "\(arguments.joined(separator: " ")): \(complaint)\(text)")
+        }
+        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// Away from the cooperative pool: the commands block.
+    private static func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread { continuation.resume(with: Result { try body() }) }.start()
+        }
+    }
+
+    private static func onThread(_ body: @escaping @Sendable () -> Void) async {
+        await withCheckedContinuation { continuation in
+            Thread {
+                body()
+                continuation.resume()
+            }.start()
+        }
+    }
+}
+
+package struct RabbitMQServerError: Error, CustomStringConvertible {
+    let text: String
+    package var description: String { text }
+}
