@@ -73,14 +73,21 @@ extension EventBus {
     /// unless tracing is on, and then only shows it. A type of our own would be an unknown event to them, and a refresh or a custom event would
     /// be acted on. The acknowledged class is the acknowledgement's own, which exists on every peer, so nobody's trace shows a refresh that
     /// never was; a fresh `ackId` of its own correlates with nothing.
-    var report: BusMessage {
+    func report(_ outcome: Receipt.Outcome) -> BusMessage {
         let identifier = Identifier.random()
         let body = Acknowledgement(
             id: identifier, destination: id.text, eventClass: BusEvent.springPackage + BusEvent.acknowledgementType)
         return BusMessage(
             event: BusEvent(
                 .acknowledgement(body), origin: id.text, destination: configuration.acknowledgementDestination, id: identifier),
-            headers: receipt(.running).headers)
+            headers: receipt(outcome).headers)
+    }
+
+    /// Asks every Carillon instance to report what it runs; the answers come within some seconds. Peers of Spring pass it over as they do a report.
+    package func callRoll() {
+        var message = report(.running)
+        message.headers[BusHeader.rollCall] = true
+        post(message)
     }
 
     func receipt(_ outcome: Receipt.Outcome, error: String? = nil) -> Receipt {

@@ -12,12 +12,15 @@ extension EventBus {
             group.addTask {
                 await self.receive(until: life.shutdown)
                 self.workInput.finish()
+                self.rollCallInput.finish()
             }
             group.addTask {
                 for await one in self.work { await self.perform(one) }
+                if self.state.withLock({ $0.runsConfiguration }) { self.post(self.report(.left)) }
                 self.outgoingInput.finish()
             }
             group.addTask { for await message in self.outgoing { await self.send(message) } }
+            group.addTask { await self.answerRollCalls(until: life.shutdown) }
             if let interval = configuration.reportInterval {
                 group.addTask {
                     while !life.shutdown.isRequested, !Task.isCancelled {
@@ -26,6 +29,15 @@ extension EventBus {
                     }
                 }
             }
+        }
+    }
+
+    /// At most one answer a second, at a random moment of it: a fleet does not answer all at once, and nobody can make it shout.
+    private func answerRollCalls(until shutdown: ShutdownSignal) async {
+        for await _ in rollCalls {
+            await shutdown.wait(atMost: .milliseconds(Int.random(in: 0...1000)))
+            if shutdown.isRequested { return }
+            workInput.yield(.report)
         }
     }
 
@@ -98,7 +110,8 @@ extension EventBus {
         switch reception {
         case .apply: await apply(message)
         case .acknowledge: acknowledge(message.event, receipt(.unchanged))
-        case .watch, .passOver: break
+        case .watch: if message.headers[BusHeader.rollCall] != nil { rollCallInput.yield() }
+        case .passOver: break
         }
     }
 
@@ -114,7 +127,7 @@ extension EventBus {
         case .gap:
             let handlers = state.withLock { $0.gapHandlers }
             await gate.run { for handler in handlers { await handler() } }
-        case .report: if state.withLock({ $0.runsConfiguration }) { post(report) }
+        case .report: if state.withLock({ $0.runsConfiguration }) { post(report(.running)) }
         }
     }
 
@@ -167,7 +180,7 @@ extension EventBus {
         if configuration.acknowledges { post(acknowledgement(of: event, receipt)) }
     }
 
-    private func post(_ message: BusMessage) {
+    func post(_ message: BusMessage) {
         if case .dropped = outgoingInput.yield(message) {
             count("not sent", message.event)
             log.warning("an acknowledgement was dropped: too many wait for the broker", ["event": message.event.acknowledgement?.id ?? ""])

@@ -77,6 +77,10 @@ package final class EventBus: Service {
     let outgoing: AsyncStream<BusMessage>
     let outgoingInput: AsyncStream<BusMessage>.Continuation
 
+    /// Roll calls to answer; several that wait are one.
+    let rollCalls: AsyncStream<Void>
+    let rollCallInput: AsyncStream<Void>.Continuation
+
     package var name: String { "bus \(configuration.destination)" }
 
     package init(
@@ -90,6 +94,7 @@ package final class EventBus: Service {
         state = Locked(State(flow: BusFlow(id: id, configurationNames: configuration.configurationNames)))
         (work, workInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1024))
         (outgoing, outgoingInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4096))
+        (rollCalls, rollCallInput) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Whether the subscription is established, so that no event is missed from now on; the reason where it is not.

@@ -12,6 +12,8 @@ package struct Receipt: Sendable, Hashable {
         case failed
         /// No event: a report of what it runs.
         case running
+        /// The instance ends: nobody needs to wait for it.
+        case left
         /// It passes events on and runs no configuration of its own, such as the server.
         case none
     }

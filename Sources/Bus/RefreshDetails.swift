@@ -88,6 +88,8 @@ package enum BusHeader {
     package static let outcome = "carillon-outcome"
     package static let time = "carillon-time"
     package static let error = "carillon-error"
+    /// On a report: every Carillon instance that sees it reports, too.
+    package static let rollCall = "carillon-roll-call"
 
     /// The header as text. Kafka hands over headers of unknown types as bytes, so those are read as UTF-8. Whatever is longer than 8 KiB counts
     /// as absent: no header of ours is.

@@ -1,10 +1,10 @@
-import Lifecycle
+package import Lifecycle
 import Locking
-import Streams
+package import Streams
 
 /// A broker in memory that does the least a bus needs: broadcast, in order, with switches for what can go wrong.
-final class MemoryBinder: Binder {
-    final class Subscription: DeliverySource {
+package final class MemoryBinder: Binder {
+    private final class Subscription: DeliverySource {
         private struct State {
             var waiting: [Envelope] = []
             var waiter: CheckedContinuation<Envelope?, Never>?
@@ -45,7 +45,7 @@ final class MemoryBinder: Binder {
         }
     }
 
-    struct NoSettlement: DeliverySettlement {
+    private struct NoSettlement: DeliverySettlement {
         func settle(_ outcome: DeliveryOutcome) async throws(BinderError) {}
         func abandon() {}
     }
@@ -56,31 +56,34 @@ final class MemoryBinder: Binder {
         var failure: BinderError?
     }
     private let state = Locked(State())
-    let name = "memory"
-    var capabilities: BinderCapabilities { [.broadcast, .orderGlobal] }
-    var readiness: Readiness { .ready }
+    package let name = "memory"
+
+    package init() {}
+
+    package var capabilities: BinderCapabilities { [.broadcast, .orderGlobal] }
+    package var readiness: Readiness { .ready }
 
     /// All that was published, in order.
-    var published: [Envelope] { state.withLock { $0.published } }
-    var subscriberCount: Int { state.withLock { $0.subscriptions.count } }
+    package var published: [Envelope] { state.withLock { $0.published } }
+    package var subscriberCount: Int { state.withLock { $0.subscriptions.count } }
 
-    func fail(with error: BinderError?) { state.withLock { $0.failure = error } }
+    package func fail(with error: BinderError?) { state.withLock { $0.failure = error } }
 
     /// Hands an envelope to all subscribers as if a peer had published it.
-    func inject(_ envelope: Envelope) {
+    package func inject(_ envelope: Envelope) {
         for (subscription, _) in state.withLock({ Array($0.subscriptions.values) }) { subscription.push(envelope) }
     }
 
-    func tell(_ event: SubscriptionEvent) {
+    package func tell(_ event: SubscriptionEvent) {
         for (_, options) in state.withLock({ Array($0.subscriptions.values) }) { options.events(event) }
     }
 
-    func run(_ life: ServiceLife) async throws {
+    package func run(_ life: ServiceLife) async throws {
         life.started()
         await life.untilShutdown()
     }
 
-    func publish(_ envelope: Envelope, to destination: Destination) async throws(BinderError) -> PublishReceipt {
+    package func publish(_ envelope: Envelope, to destination: Destination) async throws(BinderError) -> PublishReceipt {
         let failure = state.withLock { state in
             if state.failure == nil { state.published.append(envelope) }
             return state.failure
@@ -90,7 +93,7 @@ final class MemoryBinder: Binder {
         return PublishReceipt(id: envelope.id)
     }
 
-    func withSubscription<R: Sendable>(
+    package func withSubscription<R: Sendable>(
         to destination: Destination, group: ConsumerGroup?, options: SubscriptionOptions, _ body: (inout Deliveries) async throws -> R
     ) async throws -> R {
         let subscription = Subscription()
@@ -101,5 +104,5 @@ final class MemoryBinder: Binder {
         return try await body(&deliveries)
     }
 
-    func prepare(group: ConsumerGroup, of destination: Destination) async throws(BinderError) {}
+    package func prepare(group: ConsumerGroup, of destination: Destination) async throws(BinderError) {}
 }
