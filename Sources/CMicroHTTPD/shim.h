@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <netdb.h>
+extern int accept4(int, struct sockaddr *restrict, socklen_t *restrict, int);
 #include <microhttpd.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
@@ -14,6 +15,29 @@
 static inline struct MHD_Daemon *carillon_mhd_start(
     unsigned int flags, MHD_AccessHandlerCallback handler, void *context, const struct MHD_OptionItem *options) {
     return MHD_start_daemon(flags, 0, NULL, NULL, handler, context, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+}
+
+/// No chunks and no length: the end of the connection ends the body.
+static inline void carillon_mhd_end_by_close(struct MHD_Response *response) {
+    MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+}
+
+// Socket addresses stay in C: which Swift module owns their structures depends on what a compiler process has loaded before.
+
+/// Accepts one connection and hands it over. Returns 1 when it was taken, 0 when the library has too many and closed it, and -1 with errno set when
+/// none waits.
+static inline int carillon_mhd_accept(struct MHD_Daemon *daemon, int listener) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    const int descriptor = accept4(listener, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (descriptor < 0) return -1;
+    return MHD_add_connection(daemon, descriptor, (struct sockaddr *)&address, length) == MHD_YES;
+}
+
+/// Hands over one end of a socket pair; the library closes it, also when it refuses it. Returns whether it was taken.
+static inline int carillon_mhd_add_pair(struct MHD_Daemon *daemon, int descriptor) {
+    const struct sockaddr address = {.sa_family = AF_UNIX};
+    return MHD_add_connection(daemon, descriptor, &address, sizeof address.sa_family) == MHD_YES;
 }
 
 // MHD_get_connection_info is variadic too.

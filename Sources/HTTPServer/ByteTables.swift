@@ -17,6 +17,6 @@ struct ByteSet: Sendable {
     static let value = ByteSet((0x20...0xFF).filter { $0 != 0x7F } + [9])
     /// What `Host` is made of: a name or address with its port.
     static let host = ByteSet((lettersAndDigits + "!$%&'()*+,;=-._~:[]").utf8)
-    /// What a request target is made of: visible ASCII.
-    static let target = ByteSet(0x21...0x7E)
+    /// What a request target is made of: visible ASCII without `#`. More than the RFC's set, since clients send braces and bars as they are.
+    static let target = ByteSet((0x21...0x7E).filter { $0 != UInt8(ascii: "#") })
 }

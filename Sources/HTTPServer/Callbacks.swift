@@ -45,11 +45,18 @@ enum Callbacks {
         guard let server, let connection, let pointer = context?.pointee, let method, let version, let size else { return .NO }
         return Unmanaged<ServerCore>.fromOpaque(server)._withUnsafeGuaranteedRef { core in
             Unmanaged<ConnectionRecord>.fromOpaque(pointer)._withUnsafeGuaranteedRef { record in
-                if record.exchange.stage == .header { return core.headerArrived(record, connection, method: method, version: version) }
-                guard size.pointee > 0 else { return core.requestArrived(record, connection) }
-                let piece = UnsafeRawBufferPointer(start: data, count: size.pointee)
-                size.pointee = 0
-                return core.bodyArrived(record, piece)
+                let result: MHD_Result
+                if record.exchange.stage == .header {
+                    result = core.headerArrived(record, connection, method: method, version: version)
+                } else if size.pointee > 0 {
+                    let piece = UnsafeRawBufferPointer(start: data, count: size.pointee)
+                    size.pointee = 0
+                    result = core.bodyArrived(record, piece)
+                } else {
+                    result = core.requestArrived(record, connection)
+                }
+                if result == .NO { record.giveUp() }
+                return result
             }
         }
     }

@@ -90,7 +90,10 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
     }
 
     func sendingBegins(lingers: Bool) { shared.withLock { $0.state.sendingBegins(lingers: lingers, at: Clock.now) } }
-    func streamingBegins(lingers: Bool) { shared.withLock { $0.state.streamingBegins(lingers: lingers, at: Clock.now) } }
+
+    func streamingBegins(lingers: Bool) {
+        end { state in !state.streamingBegins(lingers: lingers, at: Clock.now) }
+    }
 
     enum Piece { case bytes(Int), nothingYet, end, broken }
 
@@ -99,13 +102,19 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
         let (piece, writers) = shared.withLock { shared -> (Piece, [CheckedContinuation<Void, Never>]) in
             let taken = shared.queue.take(into: room)
             if taken > 0 { return (.bytes(taken), shared.queue.hasRoom ? shared.takeWriters() : []) }
-            if shared.queue.hasEnded { return (shared.queue.hasFailed ? .broken : .end, shared.takeWriters()) }
+            if shared.queue.hasEnded {
+                if shared.queue.hasFailed { end(&shared) }
+                return (shared.queue.hasFailed ? .broken : .end, shared.takeWriters())
+            }
             suspend(&shared)
             return (.nothingYet, shared.takeWriters())
         }
         for writer in writers { writer.resume() }
         return piece
     }
+
+    /// The connection is given up. The library learns that from its socket: what it is told by a callback's result alone, it may act on much later.
+    func giveUp() { shared.withLock { end(&$0) } }
 
     /// The answer is out, or the connection broke under it: then the task is cancelled.
     func requestEnded(whole: Bool) {
@@ -221,7 +230,7 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
             var verdict = shared.state.judge(at: now, isDraining: isDraining, hasUnsent: !shared.queue.isEmpty)
             if verdict == .measure { verdict = shared.state.measured(carillon_tcp_bytes_acked(descriptor), at: now) }
             guard case .cut(let cut) = verdict else { return (nil, nil, []) }
-            shutdown(descriptor, Int32(SHUT_RDWR))  // under the lock: the descriptor is still this connection's
+            end(&shared)
             shared.queue.drop()
             resume(&shared)
             return (cut, shared.task, shared.takeWriters())
@@ -240,6 +249,11 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
         }
         for writer in writers { writer.resume() }
         task?.cancel()
+    }
+
+    private func end(_ shared: inout Shared) {
+        guard shared.state.phase != .closed else { return }  // the descriptor may be another connection's by now
+        shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
     private func suspend(_ shared: inout Shared) {

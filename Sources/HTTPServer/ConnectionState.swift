@@ -81,13 +81,15 @@ struct ConnectionState {
         self.lingers = self.lingers || lingers
     }
 
-    mutating func streamingBegins(lingers: Bool, at now: Moment) {
-        guard phase != .closed else { return }
+    /// False: the client has left already, so the stream is over before it began.
+    mutating func streamingBegins(lingers: Bool, at now: Moment) -> Bool {
+        guard phase != .closed else { return false }
         phase = .streaming
         since = now
         mark = nil
         endsWithClient = true
         self.lingers = self.lingers || lingers
+        return !hasLeft
     }
 
     mutating func requestEnded(at now: Moment) {

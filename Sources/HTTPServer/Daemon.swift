@@ -50,10 +50,19 @@ final class Daemon: @unchecked Sendable {  // constant after init; the library's
         self.texts = texts
     }
 
-    /// Hands over an accepted socket; the library closes it, at once when there are too many. Returns whether it was taken.
-    func add(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> Bool {
-        MHD_add_connection(pointer, descriptor, address, length) == .YES
+    enum Accepted { case taken, overLimit, nothing(errno: Int32) }
+
+    /// Accepts one connection of a non-blocking listening socket.
+    func accept(from listener: Int32) -> Accepted {
+        switch carillon_mhd_accept(pointer, listener) {
+        case 1: .taken
+        case 0: .overLimit
+        default: .nothing(errno: errno)
+        }
     }
+
+    /// Takes over one end of a socket pair. Returns whether it was taken; closed otherwise.
+    func add(pair descriptor: Int32) -> Bool { carillon_mhd_add_pair(pointer, descriptor) == 1 }
 
     /// Closes all connections and joins the library's threads: blocks. Call once, as the last call; no connection may be suspended, or the
     /// library ends the process.

@@ -50,8 +50,7 @@ enum HeaderLayoutTest {
             close(pair[1])
             return nil
         }
-        var address = sockaddr(sa_family: sa_family_t(AF_UNIX), sa_data: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
-        guard daemon.add(pair[1], &address, socklen_t(MemoryLayout<sa_family_t>.size)) else { return nil }
+        guard daemon.add(pair: pair[1]) else { return nil }
         var waiting = pollfd(fd: pair[0], events: Int16(POLLIN), revents: 0)
         guard poll(&waiting, 1, 5000) == 1 else { return nil }
         var room = [UInt8](repeating: 0, count: 64)

@@ -1,4 +1,5 @@
-import CPosix
+import CMicroHTTPD
+import CPosix  // each of the three may be the one that owns the structures of addresses
 import Glibc
 
 /// A listening socket.

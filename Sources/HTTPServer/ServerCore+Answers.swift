@@ -49,7 +49,9 @@ extension ServerCore {
             return .NO
         }
         defer { MHD_destroy_response(pointer) }
-        ResponseHeader.add(response.headers, to: pointer, closing: closing)
+        let isHead = record.exchange.framing.method == .head
+        if isHead { carillon_mhd_end_by_close(pointer) }  // or the library sends the end of the chunks that are not there
+        ResponseHeader.add(response.headers, to: pointer, closing: closing || isHead)
         let status = ResponseHeader.status(of: response)
         record.streamingBegins(lingers: lingers)
         counters.answered(status)

@@ -1,4 +1,3 @@
-import CPosix
 import Glibc
 import Locking
 import Synchronization
@@ -30,7 +29,7 @@ final class SocketWatch: Parking, Sendable {
         let nextSweep = state.withLock { $0.nextSweep }
         core.events.wait(upTo: min(Self.sweepInterval, nextSweep - Clock.now)) { id in
             if id == SocketEvents.listener {
-                accept()
+                _ = accept()
             } else if id & SocketEvents.lingering != 0 {
                 core.lingering.read(id)
             } else {
@@ -46,44 +45,41 @@ final class SocketWatch: Parking, Sendable {
 
     /// Takes what waits, refuses new connections, ends streams and long polls, and cuts who has no request in hand. On the server's thread, like `park`.
     func beginDrain() {
-        accept()
+        for _ in 0..<16 where !accept() { break }  // as many as the kernel keeps waiting, though more come all the time
         state.withLock { $0.listener = nil }
         core.isDraining.store(true, ordering: .sequentiallyConsistent)
         core.connections.closing()
         sweep(at: Clock.now)
     }
 
-    private func accept() {
+    /// Returns whether more may wait.
+    private func accept() -> Bool {
         state.withLock { state in
-            guard let listener = state.listener?.descriptor else { return }
+            guard let listener = state.listener?.descriptor else { return false }
             for _ in 0..<256 {
-                var address = sockaddr_in6()
-                var length = socklen_t(MemoryLayout<sockaddr_in6>.size)
-                let isOver = withUnsafeMutablePointer(to: &address) {
-                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                        let descriptor = carillon_accept(listener, address, &length)
-                        guard descriptor >= 0 else { return errno != ECONNABORTED && errno != EINTR }
-                        core.connections.expect()
-                        if !daemon.add(descriptor, address, length) {
-                            core.connections.refused()
-                            core.counters.overLimit.add(1, ordering: .relaxed)
-                        }
-                        return false
-                    }
+                core.connections.expect()
+                switch daemon.accept(from: listener) {
+                case .taken: continue
+                case .overLimit:
+                    core.counters.overLimit.add(1, ordering: .relaxed)
+                    core.connections.refused()
+                case .nothing(let code):
+                    core.connections.refused()
+                    if code == ECONNABORTED || code == EINTR { continue }
+                    if code != EAGAIN { pause(&state, code) }
+                    return false
                 }
-                guard isOver else { continue }
-                if errno != EAGAIN { pause(&state) }
-                return
             }
+            return true
         }
     }
 
     /// No descriptor or no memory is left: asked again at the next sweep, or this thread would spin.
-    private func pause(_ state: inout State) {
+    private func pause(_ state: inout State, _ code: Int32) {
         guard let descriptor = state.listener?.descriptor, !state.isPaused else { return }
         state.isPaused = true
         core.events.forget(descriptor)
-        core.log.warning("cannot accept connections for now", ["reason": String(cString: strerror(errno))])
+        core.log.warning("cannot accept connections for now", ["reason": String(cString: strerror(code))])
     }
 
     private func sweep(at now: Moment) {

@@ -142,6 +142,14 @@ struct RawAnswer: Sendable {
         return nil
     }
 
+    /// The statuses of all answers in a text.
+    static func statuses(in text: String) -> [Int] {
+        text.split(separator: "HTTP/1.", omittingEmptySubsequences: true).compactMap { part in
+            let words = part.prefix(8).split(separator: " ", omittingEmptySubsequences: false)
+            return words.count > 2 && words[0].count == 1 ? Int(words[1]) : nil
+        }
+    }
+
     /// Length of header and body; nil while the header is not whole.
     static func length(of bytes: [UInt8], isHead: Bool) -> Int? {
         guard let end = headerEnd(of: bytes), let answer = RawAnswer(bytes) else { return nil }
