@@ -52,7 +52,7 @@ let ground: [Target] = [
 
 let streams: [Target] = [
     library("Streams", ["Lifecycle", "Locking", "Telemetry"]),
-    library("LocalBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "SQLite"]),
+    library("LocalBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "SQLite", "ThreadExecutor"]),
     library("RabbitMQBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CPosix"]),
     library("HTTPBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "HTTP", "HTTPClient"]),
     library("Bus", ["Streams", "Lifecycle", "Locking", "Telemetry"]),

@@ -26,9 +26,15 @@ struct EventLog: Sendable {
     /// The position of the first event that is still here.
     private(set) var first: UInt64
     private(set) var totalBytes = 0
+    /// Envelopes in memory are those from here on; what is before is only on disk.
+    private var firstInMemory: UInt64
+    private var bytesInMemory = 0
 
     /// `first` is the position of the first event to come.
-    init(first: UInt64 = 1) { self.first = first }
+    init(first: UInt64 = 1) {
+        self.first = first
+        firstInMemory = first
+    }
 
     var count: Int { entries.count - head }
     /// The position of the next event to come.
@@ -49,12 +55,25 @@ struct EventLog: Sendable {
         let time = count > 0 ? max(time, entries[entries.count - 1].time) : time
         entries.append(LogEntry(stored: stored, lane: lane, start: totalBytes, size: size, time: time))
         totalBytes += size
+        if stored == nil { firstInMemory = next } else { bytesInMemory += size }
+    }
+
+    /// Keeps no more than `limit` bytes of envelopes in memory: for a log that is on disk too.
+    mutating func forget(over limit: Int) {
+        firstInMemory = max(firstInMemory, first)
+        while bytesInMemory > limit, firstInMemory < next {
+            let index = head + Int(firstInMemory - first)
+            entries[index].stored = nil
+            bytesInMemory -= entries[index].size
+            firstInMemory += 1
+        }
     }
 
     /// Drops the oldest events that are before `needed` until no more than `events` and `bytes` are left. Returns whether any was dropped.
     mutating func trim(events: Int, bytes limit: Int, needed: UInt64) -> Bool {
         var dropped = false
         while count > 0, first < needed, count > events || bytes > limit {
+            if entries[head].stored != nil { bytesInMemory -= entries[head].size }
             entries[head].stored = nil
             head += 1
             first += 1

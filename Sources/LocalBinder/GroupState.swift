@@ -7,6 +7,8 @@ struct HandOut: Sendable {
     let attempt: Int
     /// Nil when it must be read from the file first.
     let stored: StoredEnvelope?
+    /// A broadcast subscription has missed events before this one: they were dropped from the log.
+    let gap: Bool
 }
 
 /// One group of a destination, or one broadcast subscription as a group of its own: who has which event in hand, and what comes next.
@@ -35,24 +37,39 @@ struct GroupState: Sendable {
         var attempt: Int
         var place: Place
     }
-    private struct Member: Sendable {
+    struct DeadRecord: Sendable {
+        /// Nil when it is only on disk.
+        var stored: StoredEnvelope?
+        let lane: UInt64
+        let size: Int
+        let reason: FailureReason
+        let attempts: Int
+        let time: Int64
+    }
+    /// What a file has to be told of a position.
+    enum Change: Sendable {
+        case gone
+        case outstanding(attempt: Int, due: Int64?)
+        case dead(DeadRecord)
+    }
+    struct Member: Sendable {
         let prefetch: Int
         var inHand = 0
         var asking = false
         var queued = false
         var assigned = MinimumHeap<UInt64>()
     }
-    private struct Lane: Sendable {
+    struct Lane: Sendable {
         let member: UInt64
         var count: Int
     }
-    private struct Due: Comparable, Sendable {
+    struct Due: Comparable, Sendable {
         let at: Int64
         let position: UInt64
         static func < (left: Due, right: Due) -> Bool { (left.at, left.position) < (right.at, right.position) }
     }
 
-    private struct Ready: Comparable, Sendable {
+    struct Ready: Comparable, Sendable {
         let position: UInt64
         let lane: UInt64
         static func < (left: Ready, right: Ready) -> Bool { left.position < right.position }
@@ -64,29 +81,37 @@ struct GroupState: Sendable {
     /// Nil: a broadcast subscription, whose events are not kept for it.
     let name: String?
     /// The position of the next event that was never handed out.
-    private(set) var cursor: UInt64
-    private(set) var outstanding: [UInt64: Outstanding] = [:]
-    private(set) var outstandingBytes = 0
-    private(set) var deadLetters: [UInt64: DeadLetter] = [:]
+    var cursor: UInt64
+    var outstanding: [UInt64: Outstanding] = [:]
+    var outstandingBytes = 0
+    var dead: [UInt64: DeadRecord] = [:]
+    var deadBytes = 0
+    let durable: Bool
     /// Positions whose state was changed since the last commit; only kept for a durable group.
-    private(set) var changed: Set<UInt64> = []
-    private let durable: Bool
-    private var ready = MinimumHeap<Ready>()
+    var changed: Set<UInt64> = []
+    /// Positions that the file has a row of.
+    var recorded: Set<UInt64> = []
+    /// Whether the file must be told something.
+    var isDirty: Bool
+    var ready = MinimumHeap<Ready>()
     /// How many of `ready` are of each lane: later events of it wait for them.
-    private var readyLanes: [UInt64: Int] = [:]
+    var readyLanes: [UInt64: Int] = [:]
     /// The event handed out last was a redelivery: a new one comes next, so that an event that always fails cannot starve the others.
-    private var newIsNext = false
-    private var delayed = MinimumHeap<Due>()
-    private var inHandCount = 0
-    private var delayedCount = 0
-    private var members: [UInt64: Member] = [:]
-    private var waiting = Fifo<UInt64>()
-    private var lanes: [UInt64: Lane] = [:]
+    var newIsNext = false
+    /// Events were dropped before they were read, and nobody was told yet.
+    var missed = false
+    var delayed = MinimumHeap<Due>()
+    var inHandCount = 0
+    var delayedCount = 0
+    var members: [UInt64: Member] = [:]
+    var waiting = Fifo<UInt64>()
+    var lanes: [UInt64: Lane] = [:]
 
     init(name: String?, cursor: UInt64, durable: Bool = false) {
         self.name = name
         self.cursor = cursor
         self.durable = durable
+        isDirty = durable
     }
 
     // MARK: Members
@@ -110,6 +135,10 @@ struct GroupState: Sendable {
     ///
     /// A member with a prefetch of one gets what was handed back before anything later; with more, redeliveries and new events take turns.
     mutating func take(_ member: UInt64, log: EventLog, _ out: inout [HandOut]) -> HandOut? {
+        if cursor < log.first {
+            cursor = log.first
+            missed = true
+        }
         while let one = members[member], one.inHand < one.prefetch {
             let own = one.assigned.minimum
             if let own, ready.minimum.map({ own < $0.position }) ?? true {
@@ -159,8 +188,8 @@ struct GroupState: Sendable {
     /// What became of a settlement.
     enum Settled: Sendable, Hashable {
         case done
-        /// Kept as a dead letter; `dropped` tells whether the oldest one had to go for it.
-        case dead(dropped: Bool)
+        /// Kept as a dead letter; tells how many of the oldest had to go for it.
+        case dead(dropped: Int)
         /// The member no longer has this delivery in hand.
         case stale
     }
@@ -181,12 +210,17 @@ struct GroupState: Sendable {
         case .retry(nil): makeReady(position)
         case .retry(let due?):
             outstanding[position]?.place = .delayed(until: due)
+            if durable { outstanding[position]?.stored = nil }  // read again from the file when it is due
             delayedCount += 1
             delayed.push(Due(at: due, position: position))
             touch(position)
-        case .reject(let letter, let limit):
+        case .reject(let reason, let time, let limits):
             remove(position)
-            if let letter { result = .dead(dropped: bury(letter, at: position, limit: limit)) }
+            if let reason {
+                let record = DeadRecord(
+                    stored: durable ? nil : one.stored, lane: one.lane, size: one.size, reason: reason, attempts: one.attempt, time: time)
+                result = .dead(dropped: bury(record, at: position, limits))
+            }
         }
         if members[member]?.asking == true {
             if let own = members[member]?.assigned.minimum, ready.minimum.map({ own < $0.position }) ?? true {
@@ -205,8 +239,8 @@ struct GroupState: Sendable {
         case unseen
         /// At once, or at this time of the broker's clock in milliseconds.
         case retry(Int64?)
-        /// With the dead letter to keep, and how many may be kept.
-        case reject(DeadLetter?, limit: Int)
+        /// With the reason where a dead letter is to be kept.
+        case reject(FailureReason?, time: Int64, LocalLimits)
     }
 
     // MARK: Time
@@ -228,108 +262,24 @@ struct GroupState: Sendable {
         pump(log, &out)
     }
 
-    // MARK: Dead letters
-
-    private mutating func bury(_ letter: DeadLetter, at position: UInt64, limit: Int) -> Bool {
-        var dropped = false
-        if deadLetters.count >= limit, let oldest = deadLetters.keys.min() {
-            deadLetters[oldest] = nil
-            touch(oldest)
-            dropped = true
-        }
-        deadLetters[position] = letter
-        touch(position)
-        return dropped
-    }
-
-    mutating func drop(_ positions: [UInt64]?) -> Int {
-        let chosen = positions ?? Array(deadLetters.keys)
-        return chosen.count { position in
-            guard deadLetters.removeValue(forKey: position) != nil else { return false }
-            touch(position)
-            return true
-        }
-    }
-
-    mutating func replay(_ positions: [UInt64]?, log: EventLog, now: Int64, _ out: inout [HandOut]) -> Int {
-        var count = 0
-        for position in (positions ?? Array(deadLetters.keys)).sorted() {
-            guard let letter = deadLetters.removeValue(forKey: position) else { continue }
-            let size = LocalBroker.size(of: letter.envelope)
-            outstanding[position] = Outstanding(
-                stored: StoredEnvelope(letter.envelope), lane: LocalBroker.lane(of: letter.envelope), size: size, time: now, attempt: 0,
-                place: .ready)
-            outstandingBytes += size
-            makeReady(position)
-            count += 1
-        }
-        pump(log, &out)
-        return count
-    }
-
-    // MARK: Looking
-
-    func backlog(_ log: EventLog, now: Int64) -> Backlog {
-        var oldest = outstanding.values.lazy.map(\.time).min()
-        if cursor < log.next { oldest = min(oldest ?? .max, log[max(cursor, log.first)].time) }
-        return Backlog(
-            ready: Int(log.next - max(cursor, log.first)) + outstanding.count - inHandCount - delayedCount, inHand: inHandCount,
-            delayed: delayedCount, dead: deadLetters.count, members: members.count,
-            oldestAge: oldest.map { .milliseconds(max(0, now - $0)) })
-    }
-
-    /// Events that are not done, without looking at each.
-    func pendingEvents(_ log: EventLog) -> Int { Int(log.next - min(log.next, max(cursor, log.first))) + outstanding.count }
-    func pendingBytes(_ log: EventLog) -> Int { log.bytes(from: cursor) + outstandingBytes }
-
-    /// Moves a broadcast subscription behind what was dropped. Returns whether it has missed something.
-    mutating func skipDropped(_ log: EventLog) -> Bool {
-        guard cursor < log.first else { return false }
-        cursor = log.first
-        return true
-    }
-
-    // MARK: Durable state
-
-    /// Takes the positions that have changed since the last call.
-    mutating func takeChanged() -> Set<UInt64> {
-        defer { changed = [] }
-        return changed
-    }
-
-    /// Marks them again after a commit that failed.
-    mutating func putBack(changed positions: Set<UInt64>) { changed.formUnion(positions) }
-
-    /// Takes over what a file held: `due` is nil for what was ready or in hand.
-    mutating func restore(_ entry: LogEntry, at position: UInt64, attempt: Int, due: Int64?) {
-        outstanding[position] = Outstanding(
-            stored: entry.stored, lane: entry.lane, size: entry.size, time: entry.time, attempt: attempt, place: .ready)
-        outstandingBytes += entry.size
-        if let due {
-            outstanding[position]?.place = .delayed(until: due)
-            delayedCount += 1
-            delayed.push(Due(at: due, position: position))
-        } else {
-            makeReady(position)
-        }
-    }
-
-    mutating func restore(_ letter: DeadLetter, at position: UInt64) { deadLetters[position] = letter }
-
     // MARK: Steps
 
-    private mutating func touch(_ position: UInt64) { if durable { changed.insert(position) } }
+    mutating func touch(_ position: UInt64) {
+        guard durable else { return }
+        changed.insert(position)
+        isDirty = true
+    }
 
-    private func owner(of lane: UInt64) -> UInt64? { lane == 0 ? nil : lanes[lane]?.member }
+    func owner(of lane: UInt64) -> UInt64? { lane == 0 ? nil : lanes[lane]?.member }
 
-    private mutating func enter(_ entry: LogEntry, at position: UInt64) {
+    mutating func enter(_ entry: LogEntry, at position: UInt64) {
         outstanding[position] = Outstanding(
             stored: entry.stored, lane: entry.lane, size: entry.size, time: entry.time, attempt: 0, place: .ready)
         outstandingBytes += entry.size
         cursor = position + 1
     }
 
-    private mutating func makeReady(_ position: UInt64) {
+    mutating func makeReady(_ position: UInt64) {
         let lane = outstanding[position]?.lane ?? 0
         outstanding[position]?.place = .ready
         ready.push(Ready(position: position, lane: lane))
@@ -337,28 +287,28 @@ struct GroupState: Sendable {
         touch(position)
     }
 
-    private mutating func popReady() {
+    mutating func popReady() {
         guard let first = ready.pop(), first.lane != 0, let count = readyLanes[first.lane] else { return }
         readyLanes[first.lane] = count > 1 ? count - 1 : nil
     }
 
-    private mutating func remove(_ position: UInt64) {
+    mutating func remove(_ position: UInt64) {
         guard let one = outstanding.removeValue(forKey: position) else { return }
         outstandingBytes -= one.size
         touch(position)
     }
 
-    private mutating func releaseLane(_ lane: UInt64) {
+    mutating func releaseLane(_ lane: UInt64) {
         guard lane != 0, let one = lanes[lane] else { return }
         lanes[lane] = one.count > 1 ? Lane(member: one.member, count: one.count - 1) : nil
     }
 
-    private mutating func hold(_ lane: UInt64, _ member: UInt64) {
+    mutating func hold(_ lane: UInt64, _ member: UInt64) {
         guard lane != 0 else { return }
         lanes[lane, default: Lane(member: member, count: 0)].count += 1
     }
 
-    private mutating func hand(_ position: UInt64, to member: UInt64) -> HandOut? {
+    mutating func hand(_ position: UInt64, to member: UInt64) -> HandOut? {
         guard let one = outstanding[position] else { return nil }
         if one.place != .assigned(member) { hold(one.lane, member) }
         outstanding[position]?.attempt = one.attempt + 1
@@ -366,13 +316,14 @@ struct GroupState: Sendable {
         inHandCount += 1
         members[member]?.inHand += 1
         touch(position)
-        return HandOut(member: member, position: position, attempt: one.attempt + 1, stored: one.stored)
+        defer { missed = false }
+        return HandOut(member: member, position: position, attempt: one.attempt + 1, stored: one.stored, gap: missed)
     }
 
-    private func mayAssign(to member: UInt64) -> Bool { (members[member]?.assigned.count ?? 0) < Self.assignedLimit }
+    func mayAssign(to member: UInt64) -> Bool { (members[member]?.assigned.count ?? 0) < Self.assignedLimit }
 
     /// Keeps an event for the member that has earlier ones of its lane in hand. False when that member has too many of them.
-    private mutating func assign(_ position: UInt64, to member: UInt64, _ out: inout [HandOut]) -> Bool {
+    mutating func assign(_ position: UInt64, to member: UInt64, _ out: inout [HandOut]) -> Bool {
         guard mayAssign(to: member), let one = outstanding[position], let owner = members[member] else { return false }
         hold(one.lane, member)
         outstanding[position]?.place = .assigned(member)
@@ -385,13 +336,13 @@ struct GroupState: Sendable {
         return true
     }
 
-    private mutating func queue(_ member: UInt64) {
+    mutating func queue(_ member: UInt64) {
         guard let one = members[member], one.asking, !one.queued, one.inHand < one.prefetch else { return }
         members[member]?.queued = true
         waiting.append(member)
     }
 
-    private mutating func serve(_ member: UInt64, _ log: EventLog, _ out: inout [HandOut]) {
+    mutating func serve(_ member: UInt64, _ log: EventLog, _ out: inout [HandOut]) {
         guard let handOut = take(member, log: log, &out) else { return queue(member) }
         members[member]?.asking = false
         out.append(handOut)

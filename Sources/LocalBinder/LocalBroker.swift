@@ -12,7 +12,7 @@ package struct LocalBroker: Sendable {
         var groups: [GroupState?] = []
         var namedGroups: [String: Int] = [:]
         var free: [Int] = []
-        /// The first position of the log that the file has been told.
+        /// The first position of the log as the file knows it.
         var trimmed: UInt64 = 1
     }
 
@@ -30,7 +30,7 @@ package struct LocalBroker: Sendable {
     private var indices: [String: Int] = [:]
     private var groupCount = 0
     private var lastMember: UInt64 = 0
-    private let durable: Bool
+    let durable: Bool
 
     init(limits: LocalLimits, epoch: String, durable: Bool) {
         self.limits = limits
@@ -74,6 +74,16 @@ package struct LocalBroker: Sendable {
         return (group, true, gap)
     }
 
+    /// Takes over a destination that a file held: its events, without their envelopes, come with `restore(entry:)`.
+    mutating func restore(destination name: String, first: UInt64) {
+        indices[name] = destinations.count
+        destinations.append(DestinationState(name: name, log: EventLog(first: first), trimmed: first))
+    }
+
+    mutating func restore(entryOf index: Int, lane: UInt64, size: Int, time: Int64) {
+        destinations[index].log.append(nil, lane: lane, size: size, time: time)
+    }
+
     /// Takes over a group that a file held.
     mutating func restore(group name: String, in index: Int, cursor: UInt64) -> Int {
         let group = destinations[index].add(GroupState(name: name, cursor: cursor, durable: durable))
@@ -104,12 +114,9 @@ package struct LocalBroker: Sendable {
         trim(seat.destination)
     }
 
-    /// The next event for a member, if there is one now. `gap`: a broadcast subscription has missed what was dropped.
-    mutating func take(_ seat: Seat, _ out: inout [HandOut]) -> (handOut: HandOut?, gap: Bool) {
-        destinations[seat.destination].withGroup(seat.group) { group, log in
-            let gap = group.skipDropped(log)
-            return (group.take(seat.member, log: log, &out), gap)
-        } ?? (nil, false)
+    /// The next event for a member, if there is one now.
+    mutating func take(_ seat: Seat, _ out: inout [HandOut]) -> HandOut? {
+        destinations[seat.destination].withGroup(seat.group) { group, log in group.take(seat.member, log: log, &out) } ?? nil
     }
 
     mutating func ask(_ seat: Seat, _ out: inout [HandOut]) {
@@ -149,6 +156,7 @@ package struct LocalBroker: Sendable {
         for group in destinations[index].groups.indices {
             destinations[index].withGroup(group) { group, log in group.pump(log, &out) }
         }
+        if durable { destinations[index].log.forget(over: limits.memoryBytes) }
         trim(index)
         return position
     }
@@ -185,6 +193,38 @@ package struct LocalBroker: Sendable {
     }
 
     mutating func withDestination<T>(_ index: Int, _ body: (inout DestinationState) -> T) -> T { body(&destinations[index]) }
+
+    // MARK: Durable state
+
+    /// What has changed since the last commit, besides events that are not appended yet. `known` destinations are in the file.
+    mutating func takeBatch(known: Int) -> JournalBatch {
+        var batch = JournalBatch()
+        batch.destinations = destinations[known...].map(\.name)
+        for index in destinations.indices {
+            for group in destinations[index].groups.indices {
+                guard let name = destinations[index].groups[group]?.name, destinations[index].groups[group]?.isDirty == true else {
+                    continue
+                }
+                let taken = destinations[index].withGroup(group) { group, _ in (group.cursor, group.takeChanges()) }
+                guard let (cursor, changes) = taken else { continue }
+                batch.groups.append(.init(destination: index, index: group, name: name, cursor: cursor, changes: changes))
+            }
+            let first = destinations[index].log.first
+            if first > destinations[index].trimmed {
+                batch.trims.append(.init(destination: index, from: destinations[index].trimmed, first: first))
+                destinations[index].trimmed = first
+            }
+        }
+        return batch
+    }
+
+    /// Marks what a batch held again, since it was not written.
+    mutating func putBack(_ batch: JournalBatch) {
+        for group in batch.groups {
+            _ = withGroup(group.index, of: group.destination) { state, _ in state.putBack(group.changes.lazy.map(\.position)) }
+        }
+        for trim in batch.trims { destinations[trim.destination].trimmed = trim.from }
+    }
 
     // MARK: Positions
 

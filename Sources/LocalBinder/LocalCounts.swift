@@ -16,11 +16,11 @@ struct LocalCounts: Sendable {
         case .accept: accepted += 1
         case .retry: retried += 1
         case .unseen: delivered -= 1
-        case .reject(let letter, _):
+        case .reject(let reason, _, _):
             rejected += 1
-            if letter == nil { rejectedForGood += 1 }
+            if reason == nil { rejectedForGood += 1 }
         }
-        if result == .dead(dropped: true) { deadLettersDropped += 1 }
+        if case .dead(let dropped) = result { deadLettersDropped += dropped }
     }
 
     mutating func take() -> LocalCounts {

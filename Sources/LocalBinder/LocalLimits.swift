@@ -14,6 +14,8 @@ package struct LocalLimits: Sendable, Hashable {
     package var eventBytes: Int
     /// Dead letters kept for each group; the oldest is dropped for a new one, and counted.
     package var deadLetters: Int
+    /// The same in bytes.
+    package var deadLetterBytes: Int
     /// Destinations and groups each; one more is refused with `.blocked`, so that invented names cannot fill the memory.
     package var names: Int
     /// With a durable log: bytes of events kept in memory for each destination; what is older is read from the file.
@@ -21,7 +23,8 @@ package struct LocalLimits: Sendable, Hashable {
 
     package init(
         historyEvents: Int = 10_000, historyBytes: Int = 64 << 20, backlogEvents: Int = 1_000_000, backlogBytes: Int = 1 << 30,
-        eventBytes: Int = 16 << 20, deadLetters: Int = 10_000, names: Int = 10_000, memoryBytes: Int = 32 << 20
+        eventBytes: Int = 16 << 20, deadLetters: Int = 10_000, deadLetterBytes: Int = 64 << 20, names: Int = 10_000,
+        memoryBytes: Int = 32 << 20
     ) {
         self.historyEvents = historyEvents
         self.historyBytes = historyBytes
@@ -29,6 +32,7 @@ package struct LocalLimits: Sendable, Hashable {
         self.backlogBytes = backlogBytes
         self.eventBytes = eventBytes
         self.deadLetters = deadLetters
+        self.deadLetterBytes = deadLetterBytes
         self.names = names
         self.memoryBytes = memoryBytes
     }

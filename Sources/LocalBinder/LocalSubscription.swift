@@ -16,15 +16,18 @@ package final class LocalSubscription: DeliverySource {
     }
 
     package func next() async throws(BinderError) -> ReceivedEnvelope? {
-        guard !Task.isCancelled else { throw BinderError(.cancelled, "waiting for a delivery was cancelled") }
-        switch await binder.next(of: self) {
-        case .ended: return nil
-        case .cancelled: throw BinderError(.cancelled, "waiting for a delivery was cancelled")
-        case .handOut(let handOut):
-            let stored = try await binder.load(handOut, for: self)
-            return ReceivedEnvelope(
-                envelope: stored.envelope, attempt: handOut.attempt, position: binder.text(of: handOut.position),
-                settlement: LocalSettlement(subscription: self, position: handOut.position, attempt: handOut.attempt))
+        while true {
+            guard !Task.isCancelled else { throw BinderError(.cancelled, "waiting for a delivery was cancelled") }
+            switch await binder.next(of: self) {
+            case .ended: return nil
+            case .cancelled: throw BinderError(.cancelled, "waiting for a delivery was cancelled")
+            case .handOut(let handOut):
+                if handOut.gap { options.events(.gap) }
+                guard let stored = try await binder.load(handOut, for: self) else { continue }
+                return ReceivedEnvelope(
+                    envelope: stored.envelope, attempt: handOut.attempt, position: binder.text(of: handOut.position),
+                    settlement: LocalSettlement(subscription: self, position: handOut.position, attempt: handOut.attempt))
+            }
         }
     }
 

@@ -84,7 +84,8 @@ package final class Database {
     package var changes: Int { Int(sqlite3_changes64(handle)) }
 
     func error(_ result: Int32) -> SQLiteError {
-        SQLiteError(result: sqlite3_extended_errcode(handle) & 0xFF == result & 0xFF ? sqlite3_extended_errcode(handle) : result,
+        SQLiteError(
+            result: sqlite3_extended_errcode(handle) & 0xFF == result & 0xFF ? sqlite3_extended_errcode(handle) : result,
             message: String(cString: sqlite3_errmsg(handle)), file: file)
     }
 }

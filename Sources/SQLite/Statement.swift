@@ -1,6 +1,5 @@
 internal import CSQLite
 
-
 /// One prepared statement. Bind, step, read, reset; made and kept by its `Database`, used on the same thread.
 package final class Statement {
     private let handle: OpaquePointer

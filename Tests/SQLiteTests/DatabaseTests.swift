@@ -3,7 +3,7 @@ import Testing
 import ThreadExecutor
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 @Suite struct DatabaseTests {

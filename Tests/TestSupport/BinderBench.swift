@@ -37,6 +37,12 @@ package struct BinderBench: Sendable {
         return try await Self.withRunning(binder, shutdown: shutdown) { try await body(binder, shutdown) }
     }
 
+    /// Runs a binder around `body`, which gets it, and ends it in order.
+    package static func withBinder<B: Binder, R: Sendable>(_ binder: B, _ body: @escaping @Sendable (B) async throws -> R) async throws -> R
+    {
+        try await withRunning(binder) { try await body(binder) }
+    }
+
     /// Runs a binder around `body` and ends it in order.
     package static func withRunning<R: Sendable>(
         _ binder: any Binder, shutdown: ShutdownSignal = ShutdownSignal(), _ body: @escaping @Sendable () async throws -> R
@@ -67,6 +73,14 @@ package struct Seen: Sendable, Hashable {
     package let attempt: Int
     package let position: String?
     package let member: Int
+
+    package init(envelope: Envelope, attempt: Int, position: String? = nil, member: Int = 0) {
+        self.envelope = envelope
+        self.attempt = attempt
+        self.position = position
+        self.member = member
+    }
+
     package var text: String { String(decoding: envelope.payload, as: UTF8.self) }
 }
 
