@@ -149,3 +149,16 @@ package final class EventBus: Service {
             "carillon_bus_events_total", ["what": what, "type": event?.type ?? "none"], help: "Bus events by what became of them here.")
     }
 }
+
+extension EventBus {
+    /// The bus's two bindings, by the names that they have in Spring.
+    package var bindings: [BindingView] {
+        let waitingFor: String? = if case .waiting(let reason) = readiness { reason } else { nil }
+        func view(_ name: String, isInput: Bool) -> BindingView {
+            BindingView(
+                binding: name, name: configuration.destination.name, group: nil, state: .running, isPausable: false, binder: binder.name,
+                isInput: isInput, waitingFor: isInput ? waitingFor : nil)
+        }
+        return [view("springCloudBusInput", isInput: true), view("springCloudBusOutput", isInput: false)]
+    }
+}

@@ -14,6 +14,7 @@ import Testing
         if path.hasPrefix("/actuator/busrefresh"), method == "POST", [400, 415, 500].contains(answer), !path.contains("%2F") {
             return "the body of a refresh is ignored, so that webhooks work"
         }
+        if path.contains("%25") { return "an encoded per cent sign in a path reaches no route, for safety" }
         if answer == 404 { return "the paths of all generations are served" }
         return nil
     }
@@ -41,8 +42,9 @@ import Testing
                     (step["request"]?["headers"]?.members ?? []).map { (name: $0.name, value: $0.value.string ?? "") })
                 let body = step["request"]?["body"]?.string.map { Array($0.utf8) } ?? []
                 guard let request = HTTPRequest(method, path, headers: headers, body: body) else {
-                    // The server refuses such targets before any route: an encoded slash as recorded, an encoded per cent sign more strictly.
-                    if status == 400 { report.played(true) } else { report.leave(name, "the server refuses this target for safety") }
+                    // The server refuses such targets before any route, such as an encoded slash.
+                    report.played(status == 400)
+                    #expect(status == 400, "\(name)")
                     continue
                 }
                 let recorded = (step["wire"]?.items ?? []).compactMap { Self.summary($0["body"]?.string) }

@@ -1,0 +1,86 @@
+import Lifecycle
+import LocalBinder
+import Streams
+import TestSupport
+import Testing
+
+@Suite struct BindingsTests {
+    private let destination = Destination(fixed: "orders")
+
+    private func with(_ body: @escaping @Sendable (Bindings, LocalBinder) async throws -> Void) async throws {
+        let binder = LocalBinder()
+        let bindings = Bindings()
+        let shutdown = ShutdownSignal()
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await binder.run(ServiceLife(shutdown: shutdown)) }
+            tasks.addTask { try await bindings.run(ServiceLife(shutdown: shutdown)) }
+            defer { shutdown.request() }
+            try await body(bindings, binder)
+        }
+    }
+
+    @Test func `a binding is stopped, started, paused and resumed while its state tells so`() async throws {
+        try await with { [destination] bindings, binder in
+            let seen = Recorded<String>()
+            let group = try ConsumerGroup("workers")
+            let consumer = Consumer(destination: destination, group: group) {
+                seen.add(String(decoding: $0.envelope.payload, as: UTF8.self))
+            }
+            try bindings.add("orders-in-0", consumer, over: binder)
+            try bindings.add(output: "orders-out-0", to: destination, over: binder)
+            try await eventually { bindings.readiness.isReady }
+            #expect(
+                try bindings.view("orders-in-0")
+                    == BindingView(
+                        binding: "orders-in-0", name: "orders", group: "workers", state: .running, isPausable: true, binder: binder.name,
+                        isInput: true))
+            #expect(bindings.views.map(\.binding) == ["orders-in-0", "orders-out-0"])
+            func publish(_ text: String) async throws { _ = try await binder.publish(Envelope(text: text), to: destination) }
+            try await publish("a")
+            try await eventually { seen.all == ["a"] }
+            #expect(throws: BindingError.self) { try bindings.start("orders-in-0") }
+            #expect(throws: BindingError.self) { try bindings.resume("orders-in-0") }
+
+            try await bindings.stop("orders-in-0")
+            #expect(try bindings.view("orders-in-0").state == .stopped)
+            #expect(throws: BindingError.self) { try bindings.pause("orders-in-0") }
+            try await publish("b")
+            #expect(try await binder.backlog(of: destination, group: group).total == 1)
+            try bindings.start("orders-in-0")
+            try await eventually { seen.all == ["a", "b"] }
+
+            try bindings.pause("orders-in-0")
+            #expect(try bindings.view("orders-in-0").state == .paused)
+            try bindings.resume("orders-in-0")
+            try await publish("c")
+            try await eventually { seen.all == ["a", "b", "c"] }
+        }
+    }
+
+    @Test func `a name is given once, and an unknown one is told`() async throws {
+        try await with { [destination] bindings, binder in
+            let consumer = Consumer(destination: destination, group: nil) { _ in }
+            try bindings.add("in", consumer, over: binder, startsByItself: false)
+            #expect(throws: BindingError.self) { try bindings.add("in", consumer, over: binder) }
+            #expect(throws: BindingError.self) { try bindings.start("out") }
+            await #expect(throws: BindingError.self) { try await bindings.stop("out") }
+            #expect(try bindings.view("in").state == .stopped)
+        }
+    }
+
+    @Test func `a broadcast binding can be started again`() async throws {
+        try await with { [destination] bindings, binder in
+            let seen = Recorded<String>()
+            let consumer = Consumer(destination: destination, group: nil) { seen.add(String(decoding: $0.envelope.payload, as: UTF8.self)) }
+            try bindings.add("in", consumer, over: binder)
+            for text in ["a", "b"] {
+                try await eventually { bindings.readiness.isReady }
+                _ = try await binder.publish(Envelope(text: text), to: destination)
+                try await eventually { seen.all.last == text }
+                try await bindings.stop("in")
+                try bindings.start("in")
+            }
+            #expect(seen.all == ["a", "b"])
+        }
+    }
+}
