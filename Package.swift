@@ -112,7 +112,7 @@ let testTargets: [Target] = [
     tests("OptionsTests", ["Options"]),
     tests("StreamsTests", ["Streams", "LocalBinder", "Lifecycle", "Locking", "Telemetry"]),
     tests("LocalBinderTests", ["LocalBinder", "Streams", "Lifecycle", "Locking", "SQLite", "Telemetry"]),
-    tests("RabbitMQBinderTests", ["RabbitMQBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("HTTPBinderTests", ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("ChannelsTests", ["Channels", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("BusTests", ["Bus", "BusEndpoints", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),

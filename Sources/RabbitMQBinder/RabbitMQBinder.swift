@@ -17,9 +17,9 @@ package final class RabbitMQBinder: Binder {
         var queues: [String: String] = [:]
     }
     package let name = "rabbitmq"
+    /// No order per key: members of a group take from one queue. Whoever needs it uses partitions.
     package let capabilities: BinderCapabilities = [
-        .durableGroups, .broadcast, .orderGlobal, .orderPerKey, .nativePartitions, .nativeDelay, .nativeDeadLetters, .binaryHeaders,
-        .restartable,
+        .durableGroups, .broadcast, .nativePartitions, .nativeDelay, .nativeDeadLetters, .binaryHeaders, .restartable,
     ]
     private let configuration: RabbitMQConfiguration
     private let log: Log
@@ -113,7 +113,7 @@ package final class RabbitMQBinder: Binder {
         return PublishReceipt(id: envelope.id)
     }
 
-    private func routingKey(of envelope: Envelope, to destination: Destination) throws(BinderError) -> String {
+    func routingKey(of envelope: Envelope, to destination: Destination) throws(BinderError) -> String {
         guard let count = configuration.partitions[destination.name] else { return destination.name }
         guard let key = envelope.key else { throw BinderError(.invalid, "\(destination) has \(count) partitions: the event needs a key") }
         return "\(destination.name)-\(Partitioning.partition(of: key, count: max(1, count)))"

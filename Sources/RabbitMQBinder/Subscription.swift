@@ -3,7 +3,9 @@ import Streams
 import Telemetry
 
 /// One subscription on a connection of its own, so that an error of its channel or a slow reader holds nobody else up.
-final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {  // what is not in a lock is touched on the connection's thread only
+///
+/// What is not in a lock is touched on the connection's thread only.
+final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
     enum Command: Sendable {
         case accept(UInt64)
         case requeue(UInt64)
@@ -258,11 +260,13 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable { 
         var accepted: [UInt64] = []
         for command in commands {
             switch command {
-            case .accept(let tag): accepted.append(tag)
+            case .accept(let tag): if tags.done(tag) { accepted.append(tag) }
             case .requeue(let tag): if tags.told(tag) { try connection.reject(tag, requeue: true) }
             }
         }
-        for acknowledgement in tags.finish(accepted) { try connection.ack(acknowledgement.tag, multiple: acknowledgement.multiple) }
+        for acknowledgement in tags.acknowledgements(for: accepted) {
+            try connection.ack(acknowledgement.tag, multiple: acknowledgement.multiple)
+        }
         return true
     }
 

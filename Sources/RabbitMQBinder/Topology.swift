@@ -55,7 +55,7 @@ enum Declaration: Hashable, Sendable {
     func declare(on connection: AMQPConnection) throws(AMQPFailure) {
         switch self {
         case .exchange(let name): try connection.declareExchange(name, type: "topic")
-        case .group(let topology): try topology.declare(on: connection)
+        case .group(let topology): try topology.declare(on: connection, forMembers: false)
         case .deadLetters(let topology): try topology.declareDeadLetters(on: connection)
         case .delay(let queue, let milliseconds, let durable):
             let unused = Int64(milliseconds) + Int64((lease ?? .zero).milliseconds) * 2
@@ -70,19 +70,20 @@ enum Declaration: Hashable, Sendable {
 }
 
 extension QueueTopology {
-    /// Declares exchange, queue and bindings; `passively` leaves the queue as it is found.
-    func declare(on connection: AMQPConnection, passively: Bool = false) throws(AMQPFailure) {
+    /// Declares exchange, queue and bindings; `passively` leaves the queue as it is found. `forMembers`: as a consumer does, which binds the
+    /// dead letters of a partition by the group's name too; a producer that prepares a group does not.
+    func declare(on connection: AMQPConnection, passively: Bool = false, forMembers: Bool = true) throws(AMQPFailure) {
         try connection.declareExchange(exchange, type: "topic")
-        if deadLetters { try declareDeadLetters(on: connection) }
+        if deadLetters { try declareDeadLetters(on: connection, forMembers: forMembers) }
         try connection.declareQueue(queue, durable: true, passive: passively, arguments: passively ? [] : arguments)
         try connection.bind(queue: queue, to: exchange, routingKey: routingKey)
     }
 
-    func declareDeadLetters(on connection: AMQPConnection) throws(AMQPFailure) {
+    func declareDeadLetters(on connection: AMQPConnection, forMembers: Bool = true) throws(AMQPFailure) {
         try connection.declareExchange(deadLetterExchange, type: "direct")
         try connection.declareQueue(deadLetterQueue, durable: true)
         try connection.bind(queue: deadLetterQueue, to: deadLetterExchange, routingKey: queue)
-        if base != queue { try connection.bind(queue: deadLetterQueue, to: deadLetterExchange, routingKey: base) }
+        if base != queue, forMembers { try connection.bind(queue: deadLetterQueue, to: deadLetterExchange, routingKey: base) }
     }
 }
 

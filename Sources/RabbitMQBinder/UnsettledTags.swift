@@ -16,14 +16,14 @@ struct UnsettledTags {
         return true
     }
 
-    /// The broker was told about this one by itself (a rejection). Returns whether it was open.
+    /// The broker is told about this one by itself (a rejection). False when it was settled before.
     mutating func told(_ tag: UInt64) -> Bool { mark(tag, .told) }
 
+    /// This one is finished; `acknowledgements(for:)` says how the broker hears of it. False when it was settled before.
+    mutating func done(_ tag: UInt64) -> Bool { mark(tag, .done) }
+
     /// What to tell the broker for these finished deliveries: one frame for all at the front, one for each behind a gap.
-    mutating func finish(_ tags: [UInt64]) -> [Acknowledgement] {
-        var marked = 0
-        for tag in tags where mark(tag, .done) { marked += 1 }
-        guard marked > 0 else { return [] }
+    mutating func acknowledgements(for tags: [UInt64]) -> [Acknowledgement] {
         var acknowledgements: [Acknowledgement] = []
         var last: UInt64?
         var covered = 0

@@ -1,4 +1,5 @@
 import Lifecycle
+import Locking
 @testable import RabbitMQBinder
 import Streams
 import Telemetry
@@ -28,3 +29,11 @@ func running<R: Sendable>(_ binder: RabbitMQBinder, _ body: (RabbitMQBinder) asy
 
 /// A destination that no other test uses.
 func fresh(_ name: String = "orders") throws -> Destination { try Destination("\(name)-\(Identifier.random().prefix(8))") }
+
+/// A value that several tasks of a test share.
+final class Tally<Value: Sendable>: Sendable {
+    private let value: Locked<Value>
+    init(_ value: Value) { self.value = Locked(value) }
+    var now: Value { value.withLock { $0 } }
+    func change(_ body: (inout Value) -> Void) { value.withLock { body(&$0) } }
+}

@@ -136,6 +136,7 @@ extension BinderBench {
         let collector = Collector()
         let ready = Locked(0)
         let box = Counter(ready)
+        let failure = FirstFailure()
         return try await withThrowingTaskGroup(of: Void.self) { tasks in
             for member in 0..<members {
                 let binder = binder ?? (member.isMultiple(of: 2) ? self.binder : peer)
@@ -151,10 +152,16 @@ extension BinderBench {
                             }
                         }
                     } catch let error as BinderError where error.code == .cancelled {
-                    } catch is CancellationError {}
+                    } catch is CancellationError {} catch {
+                        failure.keep(error)
+                        throw error
+                    }
                 }
             }
-            try await eventually(within: patience, "\(members) ready members of \(destination)") { box.value == members }
+            try await eventually(within: patience, "\(members) ready members of \(destination)") {
+                try failure.check()  // a member that was refused will never be ready
+                return box.value == members
+            }
             let result = try await body(collector)
             tasks.cancelAll()
             try await tasks.waitForAll()
@@ -178,6 +185,13 @@ package final class Counter: Sendable {
     package init(_ number: consuming sending Locked<Int> = Locked(0)) { self.number = number }
     package var value: Int { number.withLock { $0 } }
     package func add(_ amount: Int = 1) { number.withLock { $0 += amount } }
+}
+
+/// Hands an error from one task to another that waits for something else.
+final class FirstFailure: Sendable {
+    private let error = Locked<(any Error)?>(nil)
+    func keep(_ one: any Error) { error.withLock { $0 = $0 ?? one } }
+    func check() throws { if let error = error.withLock({ $0 }) { throw error } }
 }
 
 /// Collects what a subscription is told of its connection.

@@ -15,24 +15,28 @@ package final class RabbitMQServer: Sendable {
     package static let whyNot = "rabbitmq-server is not installed: apt-get install rabbitmq-server"
 
     private static let script = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../deploy/rabbitmq").standardized
-    private static let common = Locked<Result<RabbitMQServer, any Error>?>(nil)
+    private static let common = Locked<[String: Result<RabbitMQServer, any Error>]>([:])
     private static let starting = NSLock()
 
-    /// The broker that suites share. Blocks for the seconds of the first start; it is stopped when the process ends.
-    package static func shared() async throws -> RabbitMQServer {
+    /// The broker of that name that suites of this process share; started at the first call, stopped when the process ends. Tests that stop
+    /// or break their broker share one of another name, and run one after the other.
+    package static func shared(_ name: String = "common") async throws -> RabbitMQServer {
         try await onThread {
             starting.lock()  // one start, however many suites ask at once
             defer { starting.unlock() }
-            if let known = common.withLock({ $0 }) { return try known.get() }
+            if let known = common.withLock({ $0[name] }) { return try known.get() }
             let result = Result { try RabbitMQServer() }
-            common.withLock { $0 = result }
-            atexit { RabbitMQServer.stopShared() }
+            let first = common.withLock { common in
+                common[name] = result
+                return common.count == 1
+            }
+            if first { atexit { RabbitMQServer.stopShared() } }
             return try result.get()
         }
     }
 
     private static func stopShared() {
-        if case .success(let server)? = common.withLock({ $0 }) { server.remove() }
+        for case .success(let server) in common.withLock({ $0 }).values { server.remove() }
     }
 
     /// Runs `body` with a broker of its own and removes it afterwards. `configuration` holds further lines of rabbitmq.conf.
@@ -85,6 +89,22 @@ package final class RabbitMQServer: Sendable {
     package func control(_ arguments: String...) async throws -> String {
         let folder = folder.path
         return try await Self.onThread { try Self.run(["ctl", folder] + arguments) }
+    }
+
+    /// A port on loopback that nobody listens on at the moment.
+    package static func freePort() -> Int {
+        let socket = Foundation.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(socket) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        return withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+                guard bind(socket, generic, length) == 0, getsockname(socket, generic, &length) == 0 else { return 0 }
+                return Int(UInt16(bigEndian: UnsafeRawPointer(generic).loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+            }
+        }
     }
 
     private func verb(_ verb: String) async throws {
