@@ -97,6 +97,13 @@ let programs: [Target] = [
         swiftSettings: features),
 ]
 
+// Ours beside raw C loops: never linked into what users run.
+let benchmarks: [Target] = [
+    .target(name: "CBenchmark", linkerSettings: [.linkedLibrary("microhttpd")]),
+    .executableTarget(
+        name: "Benchmark", dependencies: ["CBenchmark", "HTTP", "HTTPServer", "Lifecycle", "Telemetry"], swiftSettings: features),
+]
+
 let testTargets: [Target] = [
     .target(
         name: "TestSupport", dependencies: ["HTTP", "HTTPServer", "Lifecycle", "Locking", "Streams"], path: "Tests/TestSupport",
@@ -131,7 +138,8 @@ let package = Package(
     name: "carillon",
     products: [
         .executable(name: "carillon", targets: ["carillon"]),
+        .executable(name: "carillon-benchmark", targets: ["Benchmark"]),
     ],
-    targets: cLibraries + ground + streams + configuration + parts + programs + testTargets,
+    targets: cLibraries + ground + streams + configuration + parts + programs + benchmarks + testTargets,
     swiftLanguageModes: [.v6]
 )
