@@ -1,7 +1,7 @@
 import Locking
 
 /// Lets one task at a time through, in the order in which they came.
-final class AsyncGate: Sendable {
+package final class AsyncGate: Sendable {
     private struct State {
         var isTaken = false
         var next: UInt64 = 0
@@ -9,8 +9,10 @@ final class AsyncGate: Sendable {
     }
     private let state = Locked(State())
 
+    package init() {}
+
     /// Returns when the gate is this task's, which then calls `leave()` once. Throws `.cancelled` when the task is cancelled before.
-    func enter() async throws(ConfigError) {
+    package func enter() async throws(ConfigError) {
         let id = state.withLock { state in
             state.next += 1
             return state.next
@@ -37,7 +39,7 @@ final class AsyncGate: Sendable {
         guard isIn else { throw ConfigError(.cancelled, "the refresh was cancelled") }
     }
 
-    func leave() {
+    package func leave() {
         let next = state.withLock { state -> CheckedContinuation<Bool, Never>? in
             guard !state.waiters.isEmpty else {
                 state.isTaken = false

@@ -75,20 +75,18 @@ public final class ConfigClient: ConfigReader {
     /// Fetches the first configuration. When no server can be asked, takes the last known good from disk; `state` says since when it is
     /// stale. Throws what the last try said when there is neither.
     @discardableResult
-    public func start() async throws(ConfigError) -> ConfigSnapshot {
+    public func start() async throws(ConfigError) -> ConfigSnapshot { try await accept(firstCandidate()).snapshot }
+
+    /// What `start` puts in force: from a server, or else from disk.
+    package func firstCandidate() async throws(ConfigError) -> Candidate {
         do throws(ConfigError) {
-            return try await refresh().snapshot
+            return try await fetch()
         } catch {
-            guard error.isRetriable, let stored = await storedCandidate() else { throw error }
+            guard error.isRetriable, let stored = await storedCandidate(reason: error.message) else { throw error }
             log.warning(
                 "no server can be asked, starting from the last known good",
-                ["reason": error.message, "since": Timestamp(milliseconds: stored.savedAt).text])
-            let snapshot = try await accept(stored.candidate, confirmed: false).snapshot
-            standing.withLock {
-                $0.confirmedAt = stored.savedAt
-                $0.state = .stale(since: stored.savedAt, reason: error.message)
-            }
-            return snapshot
+                ["reason": error.message, "since": Timestamp(milliseconds: stored.stored?.savedAt ?? 0).text])
+            return stored
         }
     }
 
@@ -114,6 +112,8 @@ public final class ConfigClient: ConfigReader {
         package let snapshot: ConfigSnapshot
         fileprivate let body: [UInt8]?
         fileprivate let entityTag: String?
+        /// Set where it comes from disk: when a server confirmed it, and why none was asked.
+        fileprivate var stored: (savedAt: Int64, reason: String)?
         /// Whether its merged content is that of the snapshot in force.
         package let isUnchanged: Bool
     }
@@ -145,9 +145,7 @@ public final class ConfigClient: ConfigReader {
 
     /// Puts a candidate in force: makes all scopes of it, swaps the snapshot, keeps it on disk. Throws `.rejected` when a scope cannot be made;
     /// then everything stays as it was.
-    package func accept(_ candidate: Candidate) async throws(ConfigError) -> ConfigUpdate { try await accept(candidate, confirmed: true) }
-
-    private func accept(_ candidate: Candidate, confirmed: Bool) async throws(ConfigError) -> ConfigUpdate {
+    package func accept(_ candidate: Candidate) async throws(ConfigError) -> ConfigUpdate {
         try await gate.enter()
         defer { gate.leave() }
         let old = store.current
@@ -166,12 +164,20 @@ public final class ConfigClient: ConfigReader {
         }
         store.swap(snapshot)
         for commit in commits { commit() }
-        if confirmed { await keep(candidate) }
+        await keep(candidate)
         if !isUnchanged { log.info("configuration in force", ["version": snapshot.version ?? "", "keys": "\(keys.count)"]) }
         return ConfigUpdate(outcome: isUnchanged ? .unchanged : .applied, snapshot: snapshot, keys: keys)
     }
 
     private func keep(_ candidate: Candidate) async {
+        if let stored = candidate.stored {
+            standing.withLock {
+                $0.entityTag = candidate.entityTag
+                $0.confirmedAt = stored.savedAt
+                $0.state = .stale(since: stored.savedAt, reason: stored.reason)
+            }
+            return
+        }
         let now = Timestamp.now.milliseconds
         standing.withLock {
             $0.entityTag = candidate.entityTag
@@ -180,22 +186,24 @@ public final class ConfigClient: ConfigReader {
         }
         guard let cache, let body = candidate.body else { return }
         do {
-            try await cache.save(LastKnownGood.Record(body: body, entityTag: candidate.entityTag, savedAt: now))
+            try await cache.save(
+                LastKnownGood.Record(body: body, entityTag: candidate.entityTag, version: candidate.snapshot.version, savedAt: now))
         } catch {
             log.warning("the last known good could not be kept", ["reason": "\(error)"])
         }
     }
 
-    private func storedCandidate() async -> (candidate: Candidate, savedAt: Int64)? {
+    private func storedCandidate(reason: String) async -> Candidate? {
         guard let cache else { return nil }
         do {
             guard let record = try await cache.load() else { return nil }
-            guard let environment = EnvironmentReading.read(record.body) else {
+            guard var environment = EnvironmentReading.read(record.body) else {
                 throw LastKnownGood.Refusal(description: "\(cache.path) holds no environment")
             }
-            standing.withLock { $0.entityTag = record.entityTag }
-            let candidate = Candidate(snapshot: ConfigSnapshot(environment), body: nil, entityTag: record.entityTag, isUnchanged: false)
-            return (candidate, record.savedAt)
+            environment.snapshot = record.version ?? environment.version
+            return Candidate(
+                snapshot: ConfigSnapshot(environment), body: nil, entityTag: record.entityTag, stored: (record.savedAt, reason),
+                isUnchanged: false)
         } catch {
             log.error("the last known good on disk is not used", ["reason": "\(error)"])
             return nil

@@ -117,9 +117,10 @@ final class ConfigFetch: Sendable {
         switch response.status {
         case 304 where known != nil: return .unchanged(version: response.headers["X-Config-Version"])
         case 200:
-            guard let environment = EnvironmentReading.read(response.body) else {
+            guard var environment = EnvironmentReading.read(response.body) else {
                 throw ConfigError(.broken, "\(url) answered with something that is no environment; is a configuration server there?")
             }
+            environment.snapshot = response.headers["X-Config-Version"] ?? environment.version
             return .fetched(Answer(snapshot: ConfigSnapshot(environment), body: response.body, entityTag: response.headers["ETag"]))
         case 401, 403:
             throw ConfigError(.refused, "\(url) refuses this client (\(response.status)); check the token or the credentials")

@@ -34,8 +34,8 @@ public struct ConfigSnapshot: ConfigReader {
 
     /// As the server sent it.
     public var environment: ConfigEnvironment { storage.environment }
-    /// The commit, or commits, that it was read from; nil for repositories without versions.
-    public var version: String? { storage.environment.version }
+    /// What it was read from: a commit, or what the server names in its place where a repository has no versions.
+    public var version: String? { storage.environment.snapshot ?? storage.environment.version }
     /// Equal for equal merged content, whatever the version; 64 hex digits.
     public var contentHash: String { storage.contentHash }
     /// All keys, sorted.
@@ -70,8 +70,8 @@ public struct ConfigSnapshot: ConfigReader {
     /// The same content under the version that the server now gives it.
     func with(version: String?) -> ConfigSnapshot {
         var environment = storage.environment
-        guard let version, environment.version != version else { return self }
-        environment.version = version
+        guard let version, self.version != version else { return self }
+        environment.snapshot = version
         return ConfigSnapshot(environment)
     }
 }

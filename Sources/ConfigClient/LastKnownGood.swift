@@ -13,9 +13,12 @@ package struct LastKnownGood: Sendable {
         /// The server's answer.
         package var body: [UInt8]
         package var entityTag: String?
+        /// The version that the server named beside it.
+        package var version: String?
         /// When a server confirmed it; milliseconds since 1970.
         package var savedAt: Int64
-        package init(body: [UInt8], entityTag: String?, savedAt: Int64) {
+        package init(body: [UInt8], entityTag: String?, version: String? = nil, savedAt: Int64) {
+            self.version = version
             self.body = body
             self.entityTag = entityTag
             self.savedAt = savedAt
@@ -37,11 +40,13 @@ package struct LastKnownGood: Sendable {
         var identity: String
         var savedAt: Int64
         var entityTag: String?
-        /// SHA-256 of identity, time, tag and body.
+        var version: String?
+        /// SHA-256 of identity, time, tag, version and body.
         var checksum: String
 
         func sum(_ body: [UInt8]) -> String {
-            Hexadecimal.encode(SHA256.digest(of: Array("\(format)\n\(identity)\n\(savedAt)\n\(entityTag ?? "")\n".utf8) + body))
+            Hexadecimal.encode(
+                SHA256.digest(of: Array("\(format)\n\(identity)\n\(savedAt)\n\(entityTag ?? "")\n\(version ?? "")\n".utf8) + body))
         }
     }
 
@@ -59,7 +64,8 @@ package struct LastKnownGood: Sendable {
 
     /// Writes the record; throws with the path and the reason.
     package func save(_ record: Record) async throws {
-        var header = Header(format: 1, identity: identity, savedAt: record.savedAt, entityTag: record.entityTag, checksum: "")
+        var header = Header(
+            format: 1, identity: identity, savedAt: record.savedAt, entityTag: record.entityTag, version: record.version, checksum: "")
         header.checksum = header.sum(record.body)
         let bytes = try Array(JSONEncoder().encode(header)) + [10] + record.body
         let (folder, path) = (folder, path)
@@ -86,7 +92,7 @@ package struct LastKnownGood: Sendable {
             guard header.identity == identity else {
                 throw Refusal(description: "\(path) belongs to another application, profile or label")
             }
-            return Record(body: body, entityTag: header.entityTag, savedAt: header.savedAt)
+            return Record(body: body, entityTag: header.entityTag, version: header.version, savedAt: header.savedAt)
         }
     }
 

@@ -7,14 +7,32 @@ package struct PlaceholderResolver: Sendable {
     /// How many bytes of values one text may take in: values that name others twice grow by powers of two.
     private static let budget = 1 << 20
 
-    package init(_ value: @escaping @Sendable (String) -> String?) { self.value = value }
+    /// Whether values may hold placeholders themselves.
+    private let isRecursive: Bool
 
-    package func resolve(_ text: String) -> String {
-        var budget = Self.budget
-        return String(decoding: resolved(Array(text.utf8)[...], [], &budget), as: UTF8.self)
+    package init(isRecursive: Bool = true, _ value: @escaping @Sendable (String) -> String?) {
+        self.isRecursive = isRecursive
+        self.value = value
     }
 
-    private func resolved(_ bytes: ArraySlice<UInt8>, _ visited: [String], _ budget: inout Int) -> [UInt8] {
+    package func resolve(_ text: String) -> String {
+        var missing: [String] = []
+        return resolve(text, missing: &missing)
+    }
+
+    /// `missing` gets the key of each placeholder that stays as it is.
+    package func resolve(_ text: String, missing: inout [String]) -> String {
+        var pass = Pass(budget: Self.budget + text.utf8.count)
+        defer { missing += pass.missing }
+        return String(decoding: resolved(Array(text.utf8)[...], [], &pass), as: UTF8.self)
+    }
+
+    private struct Pass {
+        var budget: Int
+        var missing: [String] = []
+    }
+
+    private func resolved(_ bytes: ArraySlice<UInt8>, _ visited: [String], _ pass: inout Pass) -> [UInt8] {
         var result: [UInt8] = []
         var index = bytes.startIndex
         while index < bytes.endIndex {
@@ -30,23 +48,26 @@ package struct PlaceholderResolver: Sendable {
                 continue
             }
             let inner = bytes[(index + 2)..<end]
-            result += replacement(inner, visited, &budget) ?? Array("${".utf8) + resolved(inner, visited, &budget) + [UInt8(ascii: "}")]
+            result += replacement(inner, visited, &pass) ?? Array("${".utf8) + resolved(inner, visited, &pass) + [UInt8(ascii: "}")]
             index = end + 1
         }
         return result
     }
 
-    private func replacement(_ inner: ArraySlice<UInt8>, _ visited: [String], _ budget: inout Int) -> [UInt8]? {
-        func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: resolved(bytes, visited, &budget), as: UTF8.self) }
-        if let found = lookUp(text(inner), visited, &budget) { return found }
-        guard let colon = Self.separator(of: inner) else { return nil }
-        return lookUp(text(inner[..<colon]), visited, &budget) ?? resolved(inner[(colon + 1)...], visited, &budget)
+    private func replacement(_ inner: ArraySlice<UInt8>, _ visited: [String], _ pass: inout Pass) -> [UInt8]? {
+        func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: resolved(bytes, visited, &pass), as: UTF8.self) }
+        if let found = lookUp(text(inner), visited, &pass) { return found }
+        guard let colon = Self.separator(of: inner) else {
+            if pass.missing.count < 100 { pass.missing.append(text(inner)) }
+            return nil
+        }
+        return lookUp(text(inner[..<colon]), visited, &pass) ?? resolved(inner[(colon + 1)...], visited, &pass)
     }
 
-    private func lookUp(_ key: String, _ visited: [String], _ budget: inout Int) -> [UInt8]? {
-        guard visited.count < Self.depthLimit, budget > 0, !visited.contains(key), let found = value(key) else { return nil }
-        budget -= found.utf8.count + 1
-        return resolved(Array(found.utf8)[...], visited + [key], &budget)
+    private func lookUp(_ key: String, _ visited: [String], _ pass: inout Pass) -> [UInt8]? {
+        guard visited.count < Self.depthLimit, pass.budget > 0, !visited.contains(key), let found = value(key) else { return nil }
+        pass.budget -= found.utf8.count + 1
+        return isRecursive ? resolved(Array(found.utf8)[...], visited + [key], &pass) : Array(found.utf8)
     }
 
     /// The brace that closes the placeholder at the start of `bytes`.
