@@ -74,7 +74,7 @@ let parts: [Target] = [
     library(
         "ConfigServer",
         ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Crypto", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
-    library("ConfigAgent", ["ConfigClient", "ConfigModel", "PropertyFormats", "Bus", "Lifecycle", "Locking", "Streams", "Telemetry", "CPosix"]),
+    library("ConfigAgent", ["ConfigClient", "ConfigModel", "PropertyFormats", "Bus", "Lifecycle", "Locking", "Streams", "Telemetry", "ThreadExecutor", "CPosix"]),
     library("BusEndpoints", ["Bus", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),
     library("Channels", ["Streams", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
     library("Convergence", ["Bus", "ConfigModel", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),
@@ -130,7 +130,7 @@ let testTargets: [Target] = [
     tests("GitRepositoryTests", ["GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConfigClientTests", ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
-    tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("RolesTests", ["Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry"]),
 ]
 

@@ -12,8 +12,11 @@
 #include <unistd.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 
 extern int pthread_setname_np(pthread_t, const char *);
+extern int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *restrict, const char *restrict);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int);
 extern int accept4(int, struct sockaddr *restrict, socklen_t *restrict, int);
 
 /// Names the calling thread as `top` and debuggers show it; at most 15 bytes.
@@ -29,5 +32,15 @@ static const int carillon_sock_flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
 /// accept4 with non-blocking and close-on-exec.
 static inline int carillon_accept(int listener, struct sockaddr *address, socklen_t *length) {
     return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/// The folder that a spawned process starts in.
+static inline int carillon_spawn_folder(posix_spawn_file_actions_t *actions, const char *folder) {
+    return posix_spawn_file_actions_addchdir_np(actions, folder);
+}
+
+/// Closes all descriptors from `first` on in a spawned process.
+static inline int carillon_spawn_close_from(posix_spawn_file_actions_t *actions, int first) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first);
 }
 #endif

@@ -1,12 +1,12 @@
 import Dispatch
 import Glibc
 
-/// Signals of the process as an asynchronous sequence, until `cancel()`; only a `ServiceGroup` takes them.
-struct SignalSource {
-    let received: AsyncStream<Int32>
+/// Signals of the process as an asynchronous sequence, until `cancel()`. Only a `ServiceGroup` takes SIGTERM and SIGINT.
+package struct SignalSource {
+    package let received: AsyncStream<Int32>
     private let sources: [any DispatchSourceSignal]
 
-    init(_ signals: [Int32]) {
+    package init(_ signals: [Int32]) {
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(4))
         received = stream
         sources = signals.map { number in
@@ -18,5 +18,5 @@ struct SignalSource {
         }
     }
 
-    func cancel() { for source in sources { source.cancel() } }
+    package func cancel() { for source in sources { source.cancel() } }
 }

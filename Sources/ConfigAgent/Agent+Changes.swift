@@ -1,0 +1,140 @@
+package import Bus
+import ConfigClient
+import ConfigModel
+import Foundation
+import Glibc
+import Telemetry
+import ThreadExecutor
+
+extension Agent {
+    /// What the instance runs; nil before the first configuration.
+    package var running: RunningConfiguration? {
+        client.snapshot.map { RunningConfiguration(label: configuration.client.label, version: $0.version, hash: $0.contentHash) }
+    }
+
+    /// Brings the first configuration in force. Waits for a server where there is neither one nor a last known good.
+    func begin() async throws {
+        var backoff = Backoff(first: .milliseconds(500), limit: .seconds(5))
+        while client.snapshot == nil {
+            do {
+                _ = try await update(minimumVersion: nil)
+            } catch let error as ConfigError where error.isRetriable && !configuration.runsOnce {
+                log.warning("there is no configuration yet", ["reason": error.message])
+                try await Task.sleep(for: backoff.next())
+            }
+        }
+        report()
+    }
+
+    /// Asks the server every `pollInterval` until the task is cancelled: the safety net under the bus.
+    func poll() async {
+        let interval = configuration.client.pollInterval
+        guard interval > .zero else { return }
+        while !Task.isCancelled {
+            do { try await Task.sleep(for: interval * Double.random(in: 0.9...1.1)) } catch { return }
+            await compare("poll")
+        }
+    }
+
+    /// Asks the server without an event, and tells the bus when something else runs afterwards.
+    func compare(_ reason: String) async {
+        do {
+            if try await update(minimumVersion: nil) == .applied { report() }
+        } catch is CancellationError {
+        } catch let error as ConfigError where error.code == .cancelled {
+        } catch {
+            log.warning("configuration could not be compared", ["cause": reason, "error": "\(error)"])
+        }
+    }
+
+    /// Answers a refresh event.
+    func refresh(_ details: RefreshDetails) async throws -> EventBus.Handled {
+        if let version = details.version, version == client.snapshot?.version, !isPausing {
+            return EventBus.Handled(.unchanged, running: running)
+        }
+        try await client.waitForTurn()
+        // The version of another label is none that ours could ever have.
+        let isOurs = details.label == nil || configuration.client.label == nil || details.label == configuration.client.label
+        let outcome = try await update(minimumVersion: isOurs ? details.version : nil)
+        return EventBus.Handled(outcome, running: running)
+    }
+
+    /// Fetches, renders, checks, puts in place and brings to the command. Whatever fails before the files are in place leaves everything as it
+    /// was.
+    func update(minimumVersion: String?) async throws -> Receipt.Outcome {
+        try await inTurn {
+            let old = client.snapshot
+            let candidate = old == nil ? try await client.firstCandidate() : try await client.fetch(minimumVersion: minimumVersion)
+            if candidate.isUnchanged {
+                _ = try await client.accept(candidate)
+                if isPausing { throw AgentFailure(description: "the command fails and is started again after a pause") }
+                return .unchanged
+            }
+            let files = configuration.files
+            let snapshot = candidate.snapshot
+            let staged = try await disk.run { try Rendering.stage(files, snapshot) }
+            do {
+                try await check(staged, snapshot)
+            } catch {
+                try await disk.run { staged.discard() }
+                throw error
+            }
+            try await disk.run { try staged.commit() }
+            _ = try await client.accept(candidate)
+            try await bringInForce(concernsCommand: old == nil || staged.hasChanges || variablesDiffer(old, snapshot))
+            return .applied
+        }
+    }
+
+    private func variablesDiffer(_ old: ConfigSnapshot?, _ new: ConfigSnapshot) -> Bool {
+        guard configuration.passesEnvironment else { return false }
+        guard let old else { return true }
+        return !EnvironmentNames.variables(old).elementsEqual(EnvironmentNames.variables(new)) {
+            $0.name == $1.name && $0.value == $1.value
+        }
+    }
+
+    /// Runs the check command on the files that are not in place yet.
+    private func check(_ staged: StagedFiles, _ snapshot: ConfigSnapshot) async throws {
+        guard let check = configuration.check else { return }
+        let environment = Self.environment(configuration.passesEnvironment ? EnvironmentNames.variables(snapshot) : [])
+        let folder = configuration.folder
+        let (exits, input) = AsyncStream.makeStream(of: Supervision.Exit.self, bufferingPolicy: .bufferingNewest(1))
+        let child = try await disk.run {
+            try ChildProcess(["/bin/sh", "-c", check, "sh"] + staged.paths, environment: environment, folder: folder) { exit, _ in
+                input.yield(exit)
+                input.finish()
+            }
+        }
+        let limit = configuration.checkLimit
+        let exit = await withTaskGroup(of: Supervision.Exit?.self) { group in
+            group.addTask {
+                for await exit in exits { return exit }
+                return nil
+            }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+        switch exit {
+        case .code(0): return
+        case nil:
+            child.endGroup(SIGKILL)
+            throw AgentFailure(
+                description: "the check did not end within \(limit); the version \(snapshot.version ?? "") is not taken over")
+        case .some(let exit):
+            throw AgentFailure(description: "the check refuses the version \(snapshot.version ?? "") (\(exit))")
+        }
+    }
+
+    /// The agent's own environment, and of `variables` those that are not in it: who starts a process by hand has the last word.
+    static func environment(_ variables: [(name: String, value: String)]) -> [String: String] {
+        var environment = ProcessInfo.processInfo.environment
+        for (name, value) in variables where environment[name] == nil { environment[name] = value }
+        return environment
+    }
+}
