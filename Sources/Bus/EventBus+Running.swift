@@ -24,7 +24,8 @@ extension EventBus {
             if let interval = configuration.reportInterval {
                 group.addTask {
                     while !life.shutdown.isRequested, !Task.isCancelled {
-                        await life.shutdown.wait(atMost: interval)
+                        // Not all at once where all were started at once.
+                        await life.shutdown.wait(atMost: interval * Double.random(in: 0.9...1.1))
                         if !life.shutdown.isRequested, self.readiness.isReady { self.workInput.yield(.report) }
                     }
                 }
@@ -117,7 +118,7 @@ extension EventBus {
 
     private func refuse(_ error: BusDecodingError, _ id: String) {
         count("refused", nil)
-        log.warning("a message on the bus is no event", ["message": id, "reason": error.description])
+        log.warning("a message on the bus is no event", ["message": String(id.prefix(100)), "reason": error.description])
         notify(.refused(error))
     }
 

@@ -146,7 +146,8 @@ package final class EventBus: Service {
 
     func count(_ what: String, _ event: BusEvent?) {
         metrics?.count(
-            "carillon_bus_events_total", ["what": what, "type": event?.type ?? "none"], help: "Bus events by what became of them here.")
+            "carillon_bus_events_total", ["what": what, "type": String((event?.type ?? "none").prefix(80))],
+            help: "Bus events by what became of them here.")
     }
 }
 

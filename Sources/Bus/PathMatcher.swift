@@ -5,6 +5,7 @@ enum PathMatcher {
         // By byte: a colon with a combining mark behind it is one `Character`, and still a separator.
         let colon = UInt8(ascii: ":")
         guard (pattern.utf8.first == colon) == (path.utf8.first == colon) else { return false }
+        if pattern == "**" { return true }
         let pathEndsOpen = path.utf8.last == colon
         let sameEnd = (pattern.utf8.last == colon) == pathEndsOpen
         var patterns = pattern.utf8.split(separator: colon).map { Substring($0) }[...]

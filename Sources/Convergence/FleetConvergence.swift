@@ -63,6 +63,8 @@ package final class FleetConvergence: Sendable {
                 await group.next()
                 group.cancelAll()
             }
+            // The answers of a fleet come in a burst: look once at many of them.
+            try? await Task.sleep(until: min(deadline, .now + .milliseconds(20)), clock: .continuous)
         }
         return false
     }

@@ -35,7 +35,7 @@ package struct PropagationLedger: Sendable {
     /// Takes a message that was sent or received at `now`; returns whether anything has changed.
     package mutating func record(_ message: BusMessage, at now: Timestamp) -> Bool {
         let event = message.event
-        guard event.origin.utf8.count <= Self.nameLimit else { return false }
+        guard [event.origin, event.id, event.destination ?? ""].allSatisfy({ $0.utf8.count <= Self.nameLimit }) else { return false }
         instances[event.origin]?.heard = now
         switch event.kind {
         case .refresh: return begin(message, kind: .refresh, keys: message.details.keys, at: now)
@@ -47,9 +47,11 @@ package struct PropagationLedger: Sendable {
 
     private mutating func begin(_ message: BusMessage, kind: ChangeRecord.Kind, keys: [String], at now: Timestamp) -> Bool {
         let (event, details) = (message.event, message.details)
+        let keys = keys.filter { $0.utf8.count <= Self.nameLimit }
         let destination = event.destination ?? DestinationPattern.everybody
         if let last = changes.indices.last, let version = details.version, changes[last].version == version, changes[last].kind == kind,
-            now.milliseconds - changes[last].lastEvent.milliseconds < Self.gathering, changes[last].events.count < 1000
+            now.milliseconds - changes[last].lastEvent.milliseconds < Self.gathering, changes[last].events.count < 1000,
+            changes[last].destinations.count < 100
         {
             changes[last].events.insert(event.id)
             changes[last].lastEvent = now
