@@ -32,6 +32,8 @@ import Testing
         return bytes
     }
 
+    private static let long = String(repeating: "x", count: 20_000)
+
     private static func headers(_ generator: inout SystemRandomNumberGenerator) -> [String: HeaderValue] {
         var headers: [String: HeaderValue] = [:]
         let names = [
@@ -41,7 +43,7 @@ import Testing
         let values: [HeaderValue] = [
             "", "applied", "failed", "left", .integer(.max), .integer(.min), .double(.nan), .bytes([0xFF, 0xFE]), .null, .array(["a"]), "%",
             "%4,%zz",
-            .string(String(repeating: "x", count: 20_000)), .table(["a": 1]),
+            .string(long), .table(["a": 1]),
         ]
         for name in names where Bool.random(using: &generator) { headers[name] = values.randomElement(using: &generator) }
         return headers
