@@ -125,7 +125,7 @@ let testTargets: [Target] = [
     tests("BusTests", ["Bus", "BusEndpoints", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConvergenceTests", ["Convergence", "Bus", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry", "ConfigModel"]),
     tests("ConfigModelTests", ["ConfigModel", "Crypto"]),
-    tests("PropertyFormatsTests", ["PropertyFormats", "ConfigModel"]),
+    tests("PropertyFormatsTests", ["PropertyFormats", "ConfigModel", "ConfigRepositories"]),
     tests("ConfigRepositoriesTests", ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
     tests("GitRepositoryTests", ["GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry"]),

@@ -67,11 +67,11 @@ package enum EnvironmentJSON {
             writer.value(property.value)
             writer.raw(",\"origin\":\"")
             if let origin = property.origin, !isOverrides {
-                writer.raw(digits: String(origin.line))
+                writer.raw(text: String(origin.line))
                 writer.raw(":")
-                writer.raw(digits: String(origin.column))
+                writer.raw(text: String(origin.column))
             } else {
-                writer.raw(digits: overridesOrigin)
+                writer.raw(text: overridesOrigin)
             }
             writer.raw("\"}")
         }

@@ -10,7 +10,7 @@ package struct JSONWriter {
         text.withUTF8Buffer { bytes.append(contentsOf: $0) }
     }
 
-    package mutating func raw(digits: String) { bytes.append(contentsOf: digits.utf8) }
+    package mutating func raw(text: String) { bytes.append(contentsOf: text.utf8) }
 
     /// A text in quotes, with the escapes that JSON asks for and no others.
     package mutating func string(_ text: String) {
@@ -28,10 +28,10 @@ package struct JSONWriter {
     package mutating func value(_ value: PropertyValue) {
         switch value {
         case .string(let text): string(text)
-        case .integer(let digits): raw(digits: digits)
+        case .integer(let digits): raw(text: digits)
         case .double(let number):
             let text = value.text
-            if number.isFinite { raw(digits: text) } else { string(text) }
+            if number.isFinite { raw(text: text) } else { string(text) }
         case .boolean(let boolean): boolean ? raw("true") : raw("false")
         case .timestamp, .binary: string(value.text)
         }

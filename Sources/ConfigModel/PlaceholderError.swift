@@ -12,6 +12,11 @@ package struct PlaceholderError: Error, Sendable, Hashable, CustomStringConverti
     /// The texts in which it was found, innermost first. They hold values: for the one who asked for the configuration, never for a log.
     package var texts: [String]
 
+    package init(reason: Reason, texts: [String]) {
+        self.reason = reason
+        self.texts = texts
+    }
+
     /// Names the key and no value.
     package var description: String {
         switch reason {

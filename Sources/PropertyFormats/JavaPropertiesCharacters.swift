@@ -59,24 +59,32 @@ struct JavaPropertiesCharacters {
     var isEndOfLine: Bool { isEndOfFile || (!isEscaped && current == Self.lineFeed) }
     var isComma: Bool { !isEscaped && current == UInt16(UInt8(ascii: ",")) }
     var isDelimiter: Bool { !isEscaped && (current == UInt16(UInt8(ascii: "=")) || current == UInt16(UInt8(ascii: ":"))) }
-    var isCommentStart: Bool { !isEscaped && (current == UInt16(UInt8(ascii: "#")) || current == UInt16(UInt8(ascii: "!"))) }
+    /// A backslash before it does not help: the original takes `\#key` for a comment too.
+    var isCommentStart: Bool { current == UInt16(UInt8(ascii: "#")) || current == UInt16(UInt8(ascii: "!")) }
 
     /// Where the current character stands.
     var origin: Origin { Origin(line: line + 1, column: column + 1) }
 
     /// Whether `---` and at most blanks follow on this line.
     var restOfLineIsSeparator: Bool {
-        var rest = units[position...].prefix { $0 != 0x0A && $0 != 0x0D }
-        guard rest.prefix(3).elementsEqual([0x2D, 0x2D, 0x2D]), rest.count >= 3 else { return false }
-        rest = rest.dropFirst(3)
-        return rest.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0C }
+        let rest = restOfLine
+        return rest.starts(with: [0x2D, 0x2D, 0x2D]) && rest.dropFirst(3).allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0C }
     }
+
+    private var restOfLine: ArraySlice<UInt16> { units[position...].prefix { $0 != 0x0A && $0 != 0x0D } }
 
     /// Goes to the end of this line; the next character is the first of the next line. A comment has no escapes.
     mutating func skipLine() {
         isEscaped = false
         while !isEndOfFile && current != Self.lineFeed { read() }
         column = -1
+    }
+
+    /// As `skipLine`, after a separator. Where blanks follow it the original forgets to count the next line's columns from its start.
+    mutating func skipSeparator() {
+        let length = restOfLine.count + 1
+        skipLine()
+        if length > 4 { column = length }
     }
 
     private static let backslash = UInt16(UInt8(ascii: "\\"))

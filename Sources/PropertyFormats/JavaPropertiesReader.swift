@@ -38,7 +38,7 @@ struct JavaPropertiesReader {
     /// `---` right after the comment character at the start of a line, and nothing but blanks after.
     private mutating func isSeparator() -> Bool {
         guard characters.column == 0, characters.restOfLineIsSeparator else { return false }
-        characters.skipLine()
+        characters.skipSeparator()
         return true
     }
 

@@ -20,6 +20,8 @@ struct YAMLParser: ~Copyable {
         /// 1-based.
         var line: Int
         var column: Int
+        /// Characters before its end.
+        var end: Int
     }
 
     private let parser: UnsafeMutablePointer<yaml_parser_t>
@@ -50,7 +52,7 @@ struct YAMLParser: ~Copyable {
             guard yaml_parser_parse(parser, &event) == 1 else { throw failure() }
             defer { yaml_event_delete(&event) }
             let mark = event.start_mark
-            var result = Event(kind: .streamEnd, line: mark.line + 1, column: mark.column + 1)
+            var result = Event(kind: .streamEnd, line: mark.line + 1, column: mark.column + 1, end: event.end_mark.index)
             switch event.type {
             case YAML_STREAM_START_EVENT, YAML_NO_EVENT:
                 continue

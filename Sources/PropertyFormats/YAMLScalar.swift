@@ -36,9 +36,16 @@ enum YAMLScalar {
         }
     }
 
+    /// Whether plain `text` is a string to SnakeYAML with all its types, timestamps too.
+    static func isString(_ text: String) -> Bool {
+        if text == "=" { return true }
+        guard case .value(.string)? = try? resolved(text) else { return false }
+        return !YAMLTimestamp.hasShape(text)
+    }
+
     private static func resolved(_ text: String) throws(Invalid) -> YAMLScalar {
         switch text {
-        case "", "~", "null", "Null", "NULL", " ": return .null
+        case "", "~", "null", "Null", "NULL": return .null
         case "<<": return .merge
         case "=": throw Invalid(reason: "a plain = is reserved in YAML 1.1: quote it")
         default: break

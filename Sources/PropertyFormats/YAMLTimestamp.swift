@@ -33,6 +33,25 @@ enum YAMLTimestamp {
         return east ? milliseconds - offset : milliseconds + offset
     }
 
+    /// Whether SnakeYAML takes plain `text` for a timestamp: a date with two digits each, or date and time.
+    static func hasShape(_ text: String) -> Bool {
+        var rest = Array(text.utf8)[...]
+        guard number(&rest, 4...4) != nil, take(&rest, "-") else { return false }
+        let date = rest
+        guard number(&rest, 1...2) != nil, take(&rest, "-"), number(&rest, 1...2) != nil else { return false }
+        if rest.isEmpty { return date.count == 5 }
+        guard take(&rest, "T") || take(&rest, "t") || blanks(&rest) > 0 else { return false }
+        guard number(&rest, 1...2) != nil, take(&rest, ":"), number(&rest, 2...2) != nil, take(&rest, ":"), number(&rest, 2...2) != nil
+        else {
+            return false
+        }
+        if take(&rest, ".") { rest = rest.drop { (0x30...0x39).contains($0) } }
+        _ = blanks(&rest)
+        if rest.isEmpty || take(&rest, "Z") { return rest.isEmpty }
+        guard take(&rest, "+") || take(&rest, "-"), number(&rest, 1...2) != nil else { return false }
+        return rest.isEmpty || (take(&rest, ":") && number(&rest, 2...2) != nil && rest.isEmpty)
+    }
+
     private static func number(_ text: inout ArraySlice<UInt8>, _ width: ClosedRange<Int>) -> Int? {
         let digits = text.prefix(width.upperBound).prefix { (0x30...0x39).contains($0) }
         guard digits.count >= width.lowerBound else { return nil }

