@@ -9,7 +9,8 @@ struct ConfigDocument {
     /// Whether the file was loaded for a profile (`foo-dev.yml`).
     let isProfileSpecific: Bool
     let properties: [Property]
-    let onProfile: [String]
+    /// Conditions, one of which must hold.
+    let onProfile: [ProfileExpression]
     let onCloudPlatform: String?
     let imports: [String]
     let includes: [String]
@@ -21,7 +22,7 @@ struct ConfigDocument {
         self.number = number
         self.isProfileSpecific = isProfileSpecific
         self.properties = properties
-        var onProfile: [String] = []
+        var onProfile: [ProfileExpression] = []
         var onCloudPlatform: String?
         var imports: [String] = []
         var includes: [String] = []
@@ -31,7 +32,10 @@ struct ConfigDocument {
             guard let first = property.key.utf8.first, first == 115 || first == 83 else { continue }  // s, S
             let (name, rest) = Self.canonical(property.key)
             switch name {
-            case "spring.config.activate.onprofile": onProfile += Self.list(property.value)
+            case "spring.config.activate.onprofile":
+                for text in Self.list(property.value) {
+                    do { onProfile.append(try ProfileExpression(text)) } catch { throw ConfigError(.broken, "\(place): \(error)") }
+                }
             case "spring.config.activate.oncloudplatform": onCloudPlatform = property.value.text
             case "spring.config.import": imports += Self.list(property.value)
             case "spring.profiles":
@@ -63,7 +67,7 @@ struct ConfigDocument {
         guard onCloudPlatform == nil else { return false }  // the platform of the server says nothing about that of its clients
         guard !onProfile.isEmpty else { return true }
         guard let profiles else { return false }
-        return onProfile.contains { ProfileExpression.matches($0, profiles) }
+        return onProfile.contains { $0.matches(profiles) }
     }
 
     /// Throws when the document decides about profiles although it depends on them.

@@ -141,7 +141,9 @@ struct ConfigDataTree {
             }
             return true
         }
-        return Placeholders.resolve(text) { values[$0] }
+        do { return try Placeholders.resolve(text) { values[$0] } } catch {
+            throw ConfigError(.broken, "\(document.path): an import: \(error)")
+        }
     }
 
     /// The requested profiles, those that files include in front of them, and the members of groups behind their group.

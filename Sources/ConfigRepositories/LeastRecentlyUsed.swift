@@ -23,16 +23,21 @@ package struct LeastRecentlyUsed<Key: Hashable & Sendable, Value: Sendable>: Sen
 
     package var count: Int { index.count }
 
-    /// Keys, newest first.
-    package var keys: [Key] {
-        var result: [Key] = []
+    /// All that is kept, newest first.
+    package var entries: [(key: Key, value: Value)] {
+        var result: [(key: Key, value: Value)] = []
         var at = newest
         while at >= 0, let entry = slots[at] {
-            result.append(entry.key)
+            result.append((entry.key, entry.value))
             at = entry.older
         }
         return result
     }
+
+    /// Keys, newest first.
+    package var keys: [Key] { entries.map(\.key) }
+    /// Values, newest first.
+    package var values: [Value] { entries.map(\.value) }
 
     /// The value of a key, which becomes the newest.
     package mutating func value(for key: Key) -> Value? {

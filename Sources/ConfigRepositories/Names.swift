@@ -1,15 +1,12 @@
-import ConfigModel
+package import ConfigModel
 
 /// Rules for the names that come with a request (config.md §1.10).
 package enum Names {
-    /// Throws `.invalid` when an application's or label's name could climb anywhere: `..`, `#`, or a `(_)` in front followed by them, raw or decoded.
-    package static func check(application: String) throws(ConfigError) {
-        guard isHarmless(application) else { throw ConfigError(.invalid, "Invalid Request") }
-    }
-
-    /// As for applications; and a label may not start with the slash that `(_)` stands for.
-    package static func check(label: String) throws(ConfigError) {
-        guard isHarmless(label) else { throw ConfigError(.invalid, "Invalid Request") }
+    /// Throws `.invalid` when the name of an application or label could climb anywhere: `..` or `#` in it, raw or decoded however often.
+    package static func check(_ audience: Audience) throws(ConfigError) {
+        guard audience.applications.allSatisfy(isHarmless), audience.label.map(isHarmless) ?? true else {
+            throw ConfigError(.invalid, "Invalid Request")
+        }
     }
 
     private static func isHarmless(_ name: String) -> Bool {
