@@ -29,10 +29,13 @@ enum Rendering {
     }
 
     static func template(_ text: String, _ path: String, _ snapshot: ConfigSnapshot) throws(RenderingError) -> String {
-        // Values have their own placeholders resolved already; what is left in them is meant literally.
-        let resolver = PlaceholderResolver(isRecursive: false) { snapshot.entry($0)?.value.text }
         var missing: [String] = []
-        let result = resolver.resolve(text, missing: &missing)
+        let result: String
+        do {
+            result = try Placeholders.resolve(text, missing: &missing) { snapshot.entry($0)?.served.text }
+        } catch {
+            throw RenderingError(description: "the template \(path) cannot be filled in: \(error.description)")
+        }
         guard missing.isEmpty else {
             var names: [String] = []
             for name in missing where !names.contains(name) && names.count < 5 { names.append(String(name.prefix(100))) }

@@ -197,9 +197,7 @@ public final class ConfigClient: ConfigReader {
         guard let cache else { return nil }
         do {
             guard let record = try await cache.load() else { return nil }
-            guard var environment = EnvironmentReading.read(record.body) else {
-                throw LastKnownGood.Refusal(description: "\(cache.path) holds no environment")
-            }
+            var environment = try EnvironmentJSON.decode(record.body)
             environment.snapshot = record.version ?? environment.version
             return Candidate(
                 snapshot: ConfigSnapshot(environment), body: nil, entityTag: record.entityTag, stored: (record.savedAt, reason),

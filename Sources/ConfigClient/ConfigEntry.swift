@@ -8,10 +8,13 @@ public struct ConfigEntry: Sendable, Hashable, CustomStringConvertible {
     /// Name of the property source that wins.
     public let source: String
     public let origin: Origin?
+    /// As the server sent it, placeholders and all.
+    package let served: PropertyValue
 
-    package init(key: String, value: PropertyValue, source: String, origin: Origin?) {
+    package init(key: String, value: PropertyValue, served: PropertyValue? = nil, source: String, origin: Origin?) {
         self.key = key
         self.value = value
+        self.served = served ?? value
         self.source = source
         self.origin = origin
     }

@@ -117,8 +117,11 @@ final class ConfigFetch: Sendable {
         switch response.status {
         case 304 where known != nil: return .unchanged(version: response.headers["X-Config-Version"])
         case 200:
-            guard var environment = EnvironmentReading.read(response.body) else {
-                throw ConfigError(.broken, "\(url) answered with something that is no environment; is a configuration server there?")
+            var environment: ConfigEnvironment
+            do {
+                environment = try EnvironmentJSON.decode(response.body)
+            } catch {
+                throw ConfigError(.broken, "\(url) answered with what is \(error.description); is a configuration server there?")
             }
             environment.snapshot = response.headers["X-Config-Version"] ?? environment.version
             return .fetched(Answer(snapshot: ConfigSnapshot(environment), body: response.body, entityTag: response.headers["ETag"]))

@@ -15,13 +15,14 @@ public struct ConfigSnapshot: ConfigReader {
 
         init(_ environment: ConfigEnvironment) {
             self.environment = environment
-            let entries = MergedView.entries(of: environment)
+            let merged = environment.merged
+            let entries = MergedView.entries(of: environment, merged)
             self.entries = entries
             sortedKeys = entries.keys.sorted()
             var canonicalKeys: [String: String] = [:]
             for key in sortedKeys where canonicalKeys[RelaxedName.canonical(key)] == nil { canonicalKeys[RelaxedName.canonical(key)] = key }
             self.canonicalKeys = canonicalKeys
-            contentHash = MergedView.hash(of: environment)
+            contentHash = ConfigEnvironment.contentHash(of: merged)
         }
     }
 

@@ -1,10 +1,9 @@
 import ConfigModel
-import Crypto
 
 /// The view that an application has of an environment: for each key the value that wins, with its placeholders resolved and its place.
 enum MergedView {
-    static func entries(of environment: ConfigEnvironment) -> [String: ConfigEntry] {
-        let merged = environment.merged
+    /// `merged` is that of the environment.
+    static func entries(of environment: ConfigEnvironment, _ merged: [String: PropertyValue]) -> [String: ConfigEntry] {
         var places: [String: (source: String, origin: Origin?)] = [:]
         for source in environment.propertySources {
             for property in source.properties where places[property.key] == nil {
@@ -12,18 +11,18 @@ enum MergedView {
                 if merged[property.key] == property.value { places[property.key] = (source.name, property.origin) }
             }
         }
-        let resolver = PlaceholderResolver { merged[$0]?.text }
         return Dictionary(
-            uniqueKeysWithValues: merged.map { key, value in
+            uniqueKeysWithValues: merged.map { key, served in
                 let place = places[key]
-                var value = value
-                if case .string(let text) = value, text.utf8.contains(UInt8(ascii: "$")) { value = .string(resolver.resolve(text)) }
-                return (key, ConfigEntry(key: key, value: value, source: place?.source ?? "", origin: place?.origin))
+                let value = resolve(served, merged)
+                return (key, ConfigEntry(key: key, value: value, served: served, source: place?.source ?? "", origin: place?.origin))
             })
     }
 
-    static func hash(of environment: ConfigEnvironment) -> String {
-        let lines = environment.merged.sorted { $0.key < $1.key }.map { "\($0.key.utf8.count) \($0.key) \($0.value)\n" }
-        return SHA256.hexadecimalDigest(of: lines.joined())
+    /// A text with its placeholders resolved. What goes round in circles stays as it is: a server refuses such a commit, and a client that
+    /// got it nevertheless has no better value.
+    private static func resolve(_ value: PropertyValue, _ merged: [String: PropertyValue]) -> PropertyValue {
+        guard case .string(let text) = value, text.utf8.contains(UInt8(ascii: "$")) else { return value }
+        return (try? Placeholders.resolve(text, limit: 1 << 20) { merged[$0]?.text }).map { .string($0) } ?? value
     }
 }

@@ -7,15 +7,26 @@ package struct Placeholders {
     /// Bytes that may still be put in.
     private var budget: Int
     private var visited: Set<String> = []
+    /// Keys without value and default, in the order of their places; the first hundred.
+    private var missing: [String] = []
 
     /// `text` with its placeholders replaced by what `value` gives for their keys; values may hold placeholders themselves.
     /// Throws on a circle, or when the result would grow beyond `limit` bytes.
     package static func resolve(
         _ text: String, limit: Int = 16 << 20, value: (String) -> String?
     ) throws(PlaceholderError) -> String {
+        var missing: [String] = []
+        return try resolve(text, limit: limit, missing: &missing, value: value)
+    }
+
+    /// As `resolve(_:limit:value:)`; `missing` gets the keys that have neither a value nor a default, at most a hundred.
+    package static func resolve(
+        _ text: String, limit: Int = 16 << 20, missing: inout [String], value: (String) -> String?
+    ) throws(PlaceholderError) -> String {
         guard text.utf8.contains(UInt8(ascii: "$")) else { return text }
         return try withoutActuallyEscaping(value) { (value) throws(PlaceholderError) -> String in
             var resolver = Placeholders(value: value, budget: limit)
+            defer { missing += resolver.missing }
             let masked = mask(Array(text.utf8))
             do throws(PlaceholderError) {
                 return String(decoding: unmask(try resolver.resolve(masked[...], depth: 0)), as: UTF8.self)
@@ -142,7 +153,7 @@ package struct Placeholders {
             if key != plain, let found = try lookUp(plain, depth) { return found }
             if let found = try lookUp(key, depth) { return found }
             if let fallback = split?.fallback { return fallback }
-            return [Self.dollar, Self.open] + key + [Self.close]
+            return unresolved(key)
         }
         var keyParts: [Part] = []
         var fallback: [Part]?
@@ -157,6 +168,11 @@ package struct Placeholders {
         let key = try resolve(keyParts, text, ends, depth)
         if let found = try lookUp(key, depth) { return found }
         if let fallback { return try resolve(fallback, text, ends, depth) }
+        return unresolved(key)
+    }
+
+    private mutating func unresolved(_ key: [UInt8]) -> [UInt8] {
+        if missing.count < 100 { missing.append(String(decoding: Self.unmask(key), as: UTF8.self)) }
         return [Self.dollar, Self.open] + key + [Self.close]
     }
 

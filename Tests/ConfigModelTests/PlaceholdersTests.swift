@@ -31,6 +31,13 @@ import Testing
         #expect(try resolve(text) == result)
     }
 
+    @Test func `keys without value and default are told`() throws {
+        var missing: [String] = []
+        let text = try Placeholders.resolve("${a} ${b} ${c:d} ${${e}} \\${f} ${g", missing: &missing) { $0 == "a" ? "${h}" : nil }
+        #expect(text == "${h} ${b} d ${${e}} ${f} ${g")
+        #expect(missing == ["h", "b", "e", "${e}"])
+    }
+
     @Test func `a circle is told with its key, and with its texts only to the one who asked`() {
         let error = #expect(throws: PlaceholderError.self) { try resolve("x: ${a}") }
         #expect(error?.description == "Circular placeholder reference 'a'")

@@ -102,7 +102,8 @@ struct HTTPClientTests {
                 let error = await #expect(throws: HTTPClientError.self, "\(url)") {
                     _ = try await client.send(
                         HTTPClientRequest(
-                            "GET", url, totalLimit: .milliseconds(url.contains("/drip") ? 10_000 : 500), idleLimit: .milliseconds(300)))
+                            "GET", url, totalLimit: url.contains("/slow") ? .milliseconds(500) : .seconds(20),
+                            idleLimit: url.contains("/drip") ? .milliseconds(300) : .seconds(20)))
                 }
                 #expect(error?.code == code, "\(url): \(error?.description ?? "")")
                 #expect(error?.description.contains("secret") == false, "\(error?.description ?? "")")

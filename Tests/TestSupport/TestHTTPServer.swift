@@ -1,5 +1,5 @@
 package import HTTP
-import HTTPServer
+package import HTTPServer
 import Lifecycle
 
 /// A real server on a loopback port, for tests that stop it and start it again.
@@ -15,9 +15,9 @@ package final class TestHTTPServer: Sendable {
     }
 
     /// Returns when it listens. Port 0 is any free one.
-    package static func start(_ handler: any HTTPHandler, port: Int = 0) async throws -> TestHTTPServer {
+    package static func start(_ handler: any HTTPHandler, port: Int = 0, tls: HTTPServerTLS? = nil) async throws -> TestHTTPServer {
         let server = HTTPServer(
-            configuration: HTTPServerConfiguration(port: port, threads: 2, drainTime: .milliseconds(200)), handler: handler)
+            configuration: HTTPServerConfiguration(port: port, tls: tls, threads: 2, drainTime: .milliseconds(200)), handler: handler)
         let shutdown = ShutdownSignal()
         let started = ShutdownSignal()
         let task = Task {
@@ -39,9 +39,10 @@ package final class TestHTTPServer: Sendable {
 
     /// Runs `body` beside a server, and stops it.
     package static func with<R>(
-        _ handler: any HTTPHandler, port: Int = 0, isolation: isolated (any Actor)? = #isolation, _ body: (TestHTTPServer) async throws -> R
+        _ handler: any HTTPHandler, port: Int = 0, tls: HTTPServerTLS? = nil, isolation: isolated (any Actor)? = #isolation,
+        _ body: (TestHTTPServer) async throws -> R
     ) async throws -> R {
-        let server = try await start(handler, port: port)
+        let server = try await start(handler, port: port, tls: tls)
         let result: R
         do {
             result = try await body(server)
