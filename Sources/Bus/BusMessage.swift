@@ -16,9 +16,12 @@ package struct BusMessage: Sendable, Hashable {
     /// What an acknowledgement tells besides its body; nil where the sender is no Carillon.
     package var receipt: Receipt? { event.acknowledgement == nil ? nil : Receipt(headers: headers, origin: event.origin) }
 
-    /// Content type `application/json`: receivers of Spring refuse any other.
+    /// Content type `application/json`: receivers of Spring refuse any other. The time is in whole seconds, as AMQP's own property has it; the
+    /// body holds the exact one.
     var envelope: Envelope {
-        Envelope(id: event.id, payload: event.encoded, contentType: "application/json", headers: headers, timestamp: event.timestamp)
+        Envelope(
+            id: event.id, payload: event.encoded, contentType: "application/json", headers: headers,
+            timestamp: event.timestamp / 1000 * 1000)
     }
 
     /// Throws for what no peer would take for an event. Without a content type it is JSON.

@@ -19,7 +19,7 @@ extension EventBus {
                 if self.state.withLock({ $0.runsConfiguration }) { self.post(self.report(.left)) }
                 self.outgoingInput.finish()
             }
-            group.addTask { for await message in self.outgoing { await self.send(message) } }
+            group.addTask { await self.sendOutgoing(life.shutdown) }
             group.addTask { await self.answerRollCalls(until: life.shutdown) }
             if let interval = configuration.reportInterval {
                 group.addTask {
@@ -187,6 +187,29 @@ extension EventBus {
             log.warning("an acknowledgement was dropped: too many wait for the broker", ["event": message.event.acknowledgement?.id ?? ""])
         }
     }
+
+    /// What is at hand when shutdown is asked for is sent if the broker takes it at once; an absent one must not hold the process.
+    private func sendOutgoing(_ shutdown: ShutdownSignal) async {
+        for await message in outgoing {
+            let sent = await withTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    await self.send(message)
+                    return true
+                }
+                group.addTask {
+                    await shutdown.wait()
+                    try? await Task.sleep(for: Self.lastWordLimit)
+                    return false
+                }
+                let first = await group.next() ?? false
+                group.cancelAll()
+                return first
+            }
+            if !sent { return }
+        }
+    }
+
+    private static let lastWordLimit = Duration.seconds(2)
 
     private func send(_ message: BusMessage) async {
         do {

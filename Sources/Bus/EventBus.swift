@@ -100,6 +100,9 @@ package final class EventBus: Service {
     /// Whether the subscription is established, so that no event is missed from now on; the reason where it is not.
     package var readiness: Readiness { state.withLock { $0.readiness } }
 
+    /// Whether the broker can be reached for publishing.
+    package var brokerReadiness: Readiness { binder.readiness }
+
     /// What this instance is known to run; receipts and reports tell it.
     package var running: RunningConfiguration { state.withLock { $0.running } }
 

@@ -94,6 +94,9 @@ package struct BusRoutes: Sendable {
     private func answer(
         _ request: HTTPRequest, _ success: Int, _ publish: @escaping @Sendable () async throws(BinderError) -> String
     ) async -> HTTPResponse {
+        // A broker that is known to be away gets a short chance to come back; then the caller had better hear of it.
+        let away = bus.brokerReadiness
+        let limit = away.isReady ? limit : min(limit, .seconds(2))
         let result = await withTaskGroup(of: Result<String, BinderError>?.self) { group in
             group.addTask {
                 do throws(BinderError) { return .success(try await publish()) } catch { return .failure(error) }
@@ -114,7 +117,11 @@ package struct BusRoutes: Sendable {
             return BusError.response(500, request, "the event was not published: \(error.message)")
         case .failure(let error):
             return BusError.unavailable(request, error.message, mayHaveArrived: error.code == .timedOut || error.code == .cancelled)
-        case nil: return BusError.unavailable(request, "the broker did not confirm within \(limit)", mayHaveArrived: true)
+        case nil:
+            if case .waiting(let reason) = away {
+                return BusError.unavailable(request, "the broker is away: \(reason)", mayHaveArrived: true)
+            }
+            return BusError.unavailable(request, "the broker did not confirm within \(limit)", mayHaveArrived: true)
         }
     }
 

@@ -101,8 +101,12 @@ package struct Consumer: Sendable {
             call += 1
             do {
                 try await handler(Event(envelope: received.envelope, round: received.attempt, call: call, position: received.position))
-                // Cancelled, and yet done: what is done is acknowledged.
-                await settle(received, .accept, "accepted")
+                // Cancelled, and yet done: what is done is acknowledged, shielded from the cancellation.
+                if Task.isCancelled {
+                    await Task { await settle(received, .accept, "accepted") }.value
+                } else {
+                    await settle(received, .accept, "accepted")
+                }
                 return
             } catch {
                 if Task.isCancelled {

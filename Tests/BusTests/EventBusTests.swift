@@ -1,4 +1,6 @@
 import Bus
+import BusEndpoints
+import HTTP
 import Lifecycle
 import Locking
 import Streams
@@ -181,6 +183,22 @@ import Testing
             try await eventually { acknowledgements(binder, of: id).count == 1 }
             #expect(Receipt(headers: acknowledgements(binder, of: id)[0].headers, origin: "")?.outcome == Receipt.Outcome.none)
         }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func `a broker that is away does not hold the end, nor a request for long`() async throws {
+        let binder = MemoryBinder()
+        let started = ContinuousClock.now
+        try await withBuses(["orders:1:a"], over: binder) { bus in
+            bus.setRunning(RunningConfiguration(version: "v1"))
+        } _: { buses in
+            binder.stall()
+            binder.inject(Envelope(payload: BusEvent(.refresh, origin: "x:1:y", destination: "**").encoded))
+            let request = try #require(HTTPRequest("POST", "/actuator/busrefresh"))
+            let response = await BusRoutes(bus: buses[0]).router.respond(to: request)
+            #expect(response.status == 503)
+            #expect(response.text?.contains("no connection to memory") == true)
+        }
+        #expect(ContinuousClock.now - started < .seconds(8))
     }
 
     @Test func `an event that may have arrived without a confirm is applied when its echo comes`() async throws {

@@ -54,6 +54,7 @@ package final class MemoryBinder: Binder {
         var subscriptions: [ObjectIdentifier: (Subscription, SubscriptionOptions)] = [:]
         var published: [Envelope] = []
         var failure: BinderError?
+        var isStalled = false
     }
     private let state = Locked(State())
     package let name = "memory"
@@ -61,13 +62,16 @@ package final class MemoryBinder: Binder {
     package init() {}
 
     package var capabilities: BinderCapabilities { [.broadcast, .orderGlobal] }
-    package var readiness: Readiness { .ready }
+    package var readiness: Readiness { state.withLock { $0.isStalled } ? .waiting("no connection to memory") : .ready }
 
     /// All that was published, in order.
     package var published: [Envelope] { state.withLock { $0.published } }
     package var subscriberCount: Int { state.withLock { $0.subscriptions.count } }
 
     package func fail(with error: BinderError?) { state.withLock { $0.failure = error } }
+
+    /// From now on publishers wait until they are cancelled, as with a broker that is away.
+    package func stall() { state.withLock { $0.isStalled = true } }
 
     /// Hands an envelope to all subscribers as if a peer had published it.
     package func inject(_ envelope: Envelope) {
@@ -84,6 +88,9 @@ package final class MemoryBinder: Binder {
     }
 
     package func publish(_ envelope: Envelope, to destination: Destination) async throws(BinderError) -> PublishReceipt {
+        if state.withLock({ $0.isStalled }) {
+            do { try await Task.sleep(for: .seconds(600)) } catch { throw BinderError(.cancelled, "the publish was cancelled") }
+        }
         let failure = state.withLock { state in
             if state.failure == nil { state.published.append(envelope) }
             return state.failure
