@@ -55,8 +55,9 @@ extension PropagationLedger {
             view.error = answer.error
             switch answer.outcome {
             case nil: view.hasConverged = true
-            case .applied, .unchanged:
-                view.hasConverged = change.version == nil || answer.running.version == nil || runs(answer.running.version)
+            // What is served now is what it runs already; the version in which it got that may be older.
+            case .unchanged: view.hasConverged = true
+            case .applied: view.hasConverged = change.version == nil || answer.running.version == nil || runs(answer.running.version)
             default: break
             }
         }

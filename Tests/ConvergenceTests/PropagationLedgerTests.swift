@@ -89,6 +89,12 @@ import Testing
         #expect(!ledger.rows(of: ledger.changes[0], at: now).haveConverged())
     }
 
+    @Test mutating func `an instance for which nothing changed has converged, whatever version it got that in`() {
+        see(Self.refresh("v2", id: "e2"), Self.receipt("a:1:x", of: "e2", .unchanged, "v1"))
+        #expect(ledger.rows(of: ledger.changes[0], at: now).haveConverged())
+        #expect(ledger.fleet(version: "v2", at: now).haveConverged())
+    }
+
     @Test mutating func `a fleet without instances has not converged, and one that says goodbye is not waited for`() {
         #expect(!ledger.fleet(version: "v1", at: now).haveConverged())
         see(Self.receipt("a:1:x", of: nil, .running, "v1"), Self.receipt("b:1:x", of: nil, .running, "v0"))
