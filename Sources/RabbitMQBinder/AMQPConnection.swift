@@ -116,14 +116,18 @@ final class AMQPConnection {
         try answered("exchange \(name)")
     }
 
+    /// Returns how many messages wait in it.
+    @discardableResult
     func declareQueue(
         _ name: String, durable: Bool, exclusive: Bool = false, autoDelete: Bool = false, passive: Bool = false,
         arguments: [(name: String, value: HeaderValue)] = []
-    ) throws(AMQPFailure) {
-        amqp_queue_declare(
-            raw, channel, arena.bytes(name), passive ? 1 : 0, durable ? 1 : 0, exclusive ? 1 : 0, autoDelete ? 1 : 0, arena.table(arguments)
-        )
+    ) throws(AMQPFailure) -> Int {
+        let ok = amqp_queue_declare(
+            raw, channel, arena.bytes(name), passive ? 1 : 0, durable ? 1 : 0, exclusive ? 1 : 0, autoDelete ? 1 : 0,
+            arena.table(arguments))
+        let waiting = ok.map { Int($0.pointee.message_count) } ?? 0
         try answered("queue \(name)")
+        return waiting
     }
 
     func bind(queue: String, to exchange: String, routingKey: String) throws(AMQPFailure) {
@@ -205,6 +209,21 @@ final class AMQPConnection {
             if frames % 64 == 0 { amqp_maybe_release_buffers(raw) }
         }
         return frames
+    }
+
+    /// Waits for what comes until `done` says so, or nothing has come for `limit`. For short connections that do one thing.
+    func wait(within limit: Duration, until done: (AMQPEvent) -> Bool) throws(AMQPFailure) {
+        var last = Monotonic.now
+        var ended = false
+        while !ended, Monotonic.now - last < limit.nanoseconds {
+            let frames = try receive { event throws(AMQPFailure) in ended = done(event) || ended }
+            if frames > 0 {
+                last = Monotonic.now
+                continue
+            }
+            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            _ = Glibc.poll(&poll, 1, 100)
+        }
     }
 
     private func method(_ method: amqp_method_t) throws(AMQPFailure) -> AMQPEvent? {

@@ -12,8 +12,17 @@ enum MessageProperties {
     static let attempt = "carillon-attempt"
     static let exchange = "carillon-exchange"
     static let routingKey = "carillon-routing-key"
+    /// What a dead letter tells beyond Spring's headers.
+    static let attempts = "carillon-attempts"
+    static let kind = "carillon-kind"
+    static let rejected = "carillon-rejected"
+    /// All that is set on the way to the dead-letter queue.
+    static let failure: [String] = [
+        "retry-count", "x-exception-message", "x-exception-stacktrace", "x-original-exchange", "x-original-routingKey", attempts, kind,
+        rejected,
+    ]
     /// What the broker adds on the way through a queue that delays; only taken out of copies that were made for a later attempt.
-    private static let traces: Set<String> = ["x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"]
+    static let traces: Set<String> = ["x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"]
     private static let absent: Set<String> = [key, milliseconds, attempt, exchange, routingKey]
 
     /// Properties of a new message; valid until `arena` is recycled.

@@ -21,7 +21,7 @@ package final class RabbitMQBinder: Binder {
     package let capabilities: BinderCapabilities = [
         .durableGroups, .broadcast, .nativePartitions, .nativeDelay, .nativeDeadLetters, .binaryHeaders, .restartable,
     ]
-    private let configuration: RabbitMQConfiguration
+    let configuration: RabbitMQConfiguration
     private let log: Log
     private let metrics: Metrics
     private let publisher: Publisher

@@ -66,9 +66,7 @@ struct Settlement: DeliverySettlement {
             (MessageProperties.routingKey, .string(delivery.routingKey)),
         ]
         // The broker counts a message's deaths to break loops; each delay is a life of its own.
-        for name in ["x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"] where delivery.attempt > 1 {
-            changes.append((name, nil))
-        }
+        for name in MessageProperties.traces where delivery.attempt > 1 { changes.append((name, nil)) }
         let step = DelayStep.milliseconds(for: delay)
         let target = step.map { Declaration.delayQueue(queue, milliseconds: $0) } ?? queue
         let declaration = step.map { Declaration.delay(queue: queue, milliseconds: $0, durable: subscription.group != nil) }
@@ -80,7 +78,9 @@ struct Settlement: DeliverySettlement {
         var changes: [(name: String, value: HeaderValue?)] = [
             ("retry-count", .integer(count &+ 1)), ("x-original-exchange", .string(delivery.exchange)),
             ("x-original-routingKey", .string(delivery.routingKey)), (MessageProperties.attempt, nil), (MessageProperties.exchange, nil),
-            (MessageProperties.routingKey, nil),
+            (MessageProperties.routingKey, nil), (MessageProperties.attempts, .integer(Int64(delivery.attempt))),
+            (MessageProperties.kind, .string(reason.kind.cut(toUTF8: 255))),
+            (MessageProperties.rejected, .integer(Timestamp.now.milliseconds)),
         ]
         let room = max(
             512, Self.frame - Self.headroom - delivery.properties.count - delivery.exchange.utf8.count - delivery.routingKey.utf8.count)

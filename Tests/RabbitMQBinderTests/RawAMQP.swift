@@ -7,6 +7,7 @@ import Streams
 /// A plain AMQP client for tests, which sees what another application would see.
 enum RawAMQP {
     /// Runs `body` with a connection to the broker, on a thread of its own.
+    @discardableResult
     static func with<R: Sendable>(_ uri: String, _ body: @escaping @Sendable (AMQPConnection) throws -> R) async throws -> R {
         let configuration = try RabbitMQConfiguration(uri: uri)
         return try await withCheckedThrowingContinuation { continuation in

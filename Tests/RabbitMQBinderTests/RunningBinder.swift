@@ -6,6 +6,7 @@ import Telemetry
 import TestSupport
 
 /// Runs `body` with a binder on the broker, and ends the binder in order.
+@discardableResult
 func withBinder<R: Sendable>(
     _ server: RabbitMQServer, log: Log = .silent, _ change: (inout RabbitMQConfiguration) -> Void = { _ in },
     _ body: (RabbitMQBinder) async throws -> R
@@ -17,6 +18,7 @@ func withBinder<R: Sendable>(
     return try await running(RabbitMQBinder(configuration: configuration, log: log), body)
 }
 
+@discardableResult
 func running<R: Sendable>(_ binder: RabbitMQBinder, _ body: (RabbitMQBinder) async throws -> R) async throws -> R {
     let shutdown = ShutdownSignal()
     let run = Task { try await binder.run(ServiceLife(shutdown: shutdown)) }
