@@ -15,7 +15,7 @@ final class Engine: Sendable {
     /// Blocks while it resolves the address and tests the library.
     init(configuration: HTTPServerConfiguration, handler: any HTTPHandler, counters: ServerCounters, log: Log) throws {
         if let tls = configuration.tls { try tls.check() }
-        try HeaderLayoutTest.run()
+        try HeaderLayoutTest.runOnce()
         OpenFiles.raiseLimit(to: configuration.limits.connections + 512)
         let listener = try Listener(address: configuration.address, port: configuration.port)
         port = listener.port

@@ -16,7 +16,7 @@ struct Listener: ~Copyable {
         var found: UnsafeMutablePointer<addrinfo>?
         let failed = getaddrinfo(address, String(port), &hints, &found)
         defer { if let found { freeaddrinfo(found) } }
-        guard failed == 0, let first = found?.pointee else {
+        guard failed == 0, let first = Self.preferred(found) else {
             throw .addressUnknown(address: address, reason: failed == 0 ? "no such address" : String(cString: gai_strerror(failed)))
         }
         let descriptor = socket(first.ai_family, carillon_sock_stream | carillon_sock_flags, 0)
@@ -34,6 +34,16 @@ struct Listener: ~Copyable {
     }
 
     deinit { close(descriptor) }
+
+    /// `localhost` is 127.0.0.1 for those who call it, whatever comes first in the host's files.
+    private static func preferred(_ found: UnsafeMutablePointer<addrinfo>?) -> addrinfo? {
+        var next = found
+        while let one = next?.pointee {
+            if one.ai_family == AF_INET { return one }
+            next = one.ai_next
+        }
+        return found?.pointee
+    }
 
     private static func port(of descriptor: Int32) -> Int {
         var address = sockaddr_in6()

@@ -251,3 +251,16 @@ import Testing
         }
     }
 }
+
+@Suite struct HeaderLayoutTestTests {
+    @Test func `the installed library passes`() throws {
+        try HeaderLayoutTest.run(HeaderLayoutTest.samples)
+    }
+
+    @Test func `a library that answers otherwise is refused by name of what differs`() {
+        let wrong = (what: "a folded field", request: "GET / HTTP/1.1\r\nHost: test\r\n\r\n", status: "400")
+        let error = #expect(throws: HTTPServerError.self) { try HeaderLayoutTest.run([wrong]) }
+        #expect(error == .headerLayout("a folded field was answered 200 instead of 400"))
+        #expect(error?.description.contains("0.9.75") == true)
+    }
+}

@@ -80,7 +80,7 @@ private final class Gate: Sendable {
             #expect(try await poll.answer().status == 204)
             await server.ended.wait()
             #expect(gate.cancelled.withLock { $0 } == 2)
-            #expect(ContinuousClock.now - start < .seconds(5))
+            #expect(ContinuousClock.now - start < .seconds(15), "nobody waits for the end of the time for draining")
         }
     }
 
@@ -139,6 +139,19 @@ private final class Gate: Sendable {
             #expect(error?.description.contains("127.0.0.1:\(port)") == true)
             #expect(error?.description.contains("--port") == true)
         }
+    }
+
+    @Test(arguments: ["localhost", "0.0.0.0"]) func `names and wildcards are listened on by IPv4`(_ address: String) async throws {
+        let server = HTTPServer(configuration: HTTPServerConfiguration(address: address, port: 0), handler: HTTPServerTests.router)
+        let started = ShutdownSignal()
+        let shutdown = ShutdownSignal()
+        let task = Task { try await server.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() })) }
+        await started.wait()
+        let client = try RawClient(port: server.port)
+        try await client.send(get("/hello"))
+        #expect(try await client.answer().status == 200)
+        shutdown.request()
+        try await task.value
     }
 
     @Test func `an address that this host has not is named`() async throws {
