@@ -32,10 +32,15 @@ static inline int carillon_git_proxy(git_proxy_options *options) {
 /// A signal that nothing else uses; its only effect is that the system call of the thread it is sent to ends.
 static inline int carillon_interrupt_signal(void) { return SIGRTMIN + 6; }
 static void carillon_no_effect(int number) { (void)number; }
+/// Makes the calling thread one that can be interrupted: threads made by a pool's threads inherit a mask that blocks every signal.
 static inline int carillon_prepare_interrupts(void) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = carillon_no_effect;
-    return sigaction(carillon_interrupt_signal(), &action, NULL);
+    sigset_t only;
+    sigemptyset(&only);
+    sigaddset(&only, carillon_interrupt_signal());
+    int failed = sigaction(carillon_interrupt_signal(), &action, NULL);
+    return failed ? failed : pthread_sigmask(SIG_UNBLOCK, &only, NULL);
 }
 #endif

@@ -14,7 +14,7 @@ final class BlockingCall: Sendable {
     /// Runs `body` on the calling thread, which `interruptIfLate` may disturb until it returns.
     func run<T>(for limit: Duration, _ body: (ContinuousClock.Instant) -> T) -> T {
         let deadline = ContinuousClock.now + limit
-        _ = Self.isPrepared
+        _ = carillon_prepare_interrupts()
         let thread = pthread_self()
         state.withLock { $0 = State(thread: thread, deadline: deadline) }
         defer { state.withLock { $0 = State() } }
@@ -36,6 +36,4 @@ final class BlockingCall: Sendable {
             try? await Task.sleep(for: .milliseconds(100))
         }
     }
-
-    private static let isPrepared: Bool = carillon_prepare_interrupts() == 0
 }

@@ -74,6 +74,7 @@ package final class GitRepository: ChangingRepository {
         return try await newer.contains(version, for: audience)
     }
 
+    @discardableResult
     package func refresh() async throws(ConfigError) -> [SnapshotChange] {
         var changes: [SnapshotChange] = []
         var failure: ConfigError?

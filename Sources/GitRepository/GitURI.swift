@@ -47,8 +47,8 @@ package struct GitURI: Sendable, Hashable {
             shown = "\(scheme)://\(visible)\(rest.dropFirst(2 + authority.count))"
             (connecting, path) = (text, nil)
         } else if !text.hasPrefix("/"), !text.hasPrefix("."), let colon = text.firstIndex(of: ":") {
-            guard !text[..<colon].contains(where: { "{}/".contains($0) }), text[text.index(after: colon)...].count > 0, !text.hasPrefix("-")
-            else {
+            let (host, place) = (text[..<colon], text[text.index(after: colon)...])
+            guard !host.contains(where: { "{}/ ".contains($0) }), !host.hasPrefix("-"), !place.isEmpty, !place.hasPrefix(":") else {
                 throw ConfigError(.invalid, "the host of a Git uri must be there and cannot have placeholders")
             }
             (shown, connecting, path) = (text, text, nil)

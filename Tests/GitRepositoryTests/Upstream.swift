@@ -26,25 +26,15 @@ final class Upstream: Sendable {
     @discardableResult
     func git(_ arguments: String...) throws -> String {
         let commits = commits.withLock { $0 }
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/git")
-        process.arguments = ["-C", path] + arguments
-        process.environment = [
+        let environment = [
             "HOME": folder, "PATH": "/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "Ada",
-            "GIT_AUTHOR_EMAIL": "ada@example.test",
-            "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.test",
+            "GIT_AUTHOR_EMAIL": "ada@example.test", "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "ada@example.test",
             "GIT_AUTHOR_DATE": "\(1_700_000_000 + commits) +0000", "GIT_COMMITTER_DATE": "\(1_700_000_000 + commits) +0000",
         ]
-        let output = Pipe()
-        let errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw GitFailed(arguments: arguments, complaint: complaint) }
-        return text.trimmingCharacters(in: .whitespacesAndNewlines)
+        let command = try Command(["/usr/bin/git", "-C", path, "-c", "gc.auto=0"] + arguments, environment: environment)
+        let (status, output) = command.finish()
+        guard status == 0 else { throw GitFailed(arguments: arguments, output: output) }
+        return output.trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     /// Writes files (nil removes one), commits them on the branch that is checked out, and returns the commit.
@@ -65,38 +55,42 @@ final class Upstream: Sendable {
         return try git("rev-parse", "HEAD")
     }
 
+    /// Moves the working tree elsewhere, so that nobody finds it.
+    func move(to other: String) throws {
+        let from = other == path ? path + "-away" : path
+        try FileManager.default.moveItem(atPath: from, toPath: other)
+    }
+
     struct GitFailed: Error {
         let arguments: [String]
-        let complaint: String
+        let output: String
     }
 }
 
 /// A `git daemon` on a free port of the loopback, stopped when it is let go.
-final class Daemon {
-    private let process = Process()
+final class Daemon: Sendable {
+    private let command: Command
     let port: UInt16
 
     init(serving folder: String) async throws {
-        port = try freePort()
-        process.executableURL = URL(fileURLWithPath: "/usr/lib/git-core/git-daemon")
-        process.arguments = ["--export-all", "--reuseaddr", "--listen=127.0.0.1", "--port=\(port)", "--base-path=\(folder)", folder]
-        process.environment = [
+        let port = try freePort()
+        self.port = port
+        let environment = [
             "HOME": folder, "PATH": "/usr/bin:/bin", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
             "GIT_CONFIG_VALUE_0": "*",
         ]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let port = port
+        command = try Command(
+            [
+                "/usr/lib/git-core/git-daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", "--port=\(port)",
+                "--base-path=\(folder)",
+                folder,
+            ], environment: environment)
         try await eventually { canConnect(to: port) }
     }
 
     func uri(_ name: String = "origin") -> String { "git://127.0.0.1:\(port)/\(name)" }
 
-    func stop() {
-        guard process.isRunning else { return }
-        process.terminate()
-        process.waitUntilExit()
-    }
+    func stop() { command.end() }
 
     deinit { stop() }
 }
