@@ -74,7 +74,12 @@ let parts: [Target] = [
     library(
         "ConfigServer",
         ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Crypto", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
-    library("ConfigAgent", ["ConfigClient", "ConfigModel", "PropertyFormats", "Bus", "Lifecycle", "Locking", "Streams", "Telemetry", "ThreadExecutor", "CPosix"]),
+    library(
+        "ConfigAgent",
+        [
+            "Bus", "ConfigClient", "ConfigModel", "Crypto", "HTTP", "Lifecycle", "Locking", "PropertyFormats", "Streams", "Telemetry",
+            "ThreadExecutor", "CPosix",
+        ]),
     library("BusEndpoints", ["Bus", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),
     library("Channels", ["Streams", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
     library("Convergence", ["Bus", "ConfigModel", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),

@@ -1,8 +1,8 @@
 package import Bus
 import ConfigClient
 import ConfigModel
-import Foundation
 import Glibc
+import PropertyFormats
 import Telemetry
 import ThreadExecutor
 
@@ -26,12 +26,11 @@ extension Agent {
         report()
     }
 
-    /// Asks the server every `pollInterval` until the task is cancelled: the safety net under the bus.
+    /// Asks the server now and then until the task is cancelled: the safety net under the bus.
     func poll() async {
-        let interval = configuration.client.pollInterval
-        guard interval > .zero else { return }
-        while !Task.isCancelled {
-            do { try await Task.sleep(for: interval * Double.random(in: 0.9...1.1)) } catch { return }
+        var pace = client.pollPace()
+        while true {
+            do { try await pace.wait() } catch { return }
             await compare("poll")
         }
     }
@@ -81,23 +80,36 @@ extension Agent {
             }
             try await disk.run { try staged.commit() }
             _ = try await client.accept(candidate)
+            tellOfUnusable(snapshot)
             try await bringInForce(concernsCommand: old == nil || staged.hasChanges || variablesDiffer(old, snapshot))
             return .applied
+        }
+    }
+
+    /// Keys that the command cannot get as variables are named in the log.
+    private func tellOfUnusable(_ snapshot: ConfigSnapshot) {
+        guard configuration.passesEnvironment, !configuration.command.isEmpty else { return }
+        let variables = EnvironmentVariables(snapshot)
+        if !variables.collidingKeys.isEmpty {
+            log.warning(
+                "keys have the name of another key's variable and are left out",
+                ["keys": variables.collidingKeys.prefix(20).joined(separator: ", ")])
+        }
+        if !variables.unusableKeys.isEmpty {
+            log.warning("keys cannot be variables and are left out", ["keys": variables.unusableKeys.prefix(20).joined(separator: ", ")])
         }
     }
 
     private func variablesDiffer(_ old: ConfigSnapshot?, _ new: ConfigSnapshot) -> Bool {
         guard configuration.passesEnvironment else { return false }
         guard let old else { return true }
-        return !EnvironmentNames.variables(old).elementsEqual(EnvironmentNames.variables(new)) {
-            $0.name == $1.name && $0.value == $1.value
-        }
+        return EnvironmentVariables(old).variables != EnvironmentVariables(new).variables
     }
 
     /// Runs the check command on the files that are not in place yet.
     private func check(_ staged: StagedFiles, _ snapshot: ConfigSnapshot) async throws {
         guard let check = configuration.check else { return }
-        let environment = Self.environment(configuration.passesEnvironment ? EnvironmentNames.variables(snapshot) : [])
+        let environment = CommandEnvironment.make(configuration.passesEnvironment ? EnvironmentVariables(snapshot) : nil)
         let folder = configuration.folder
         let (exits, input) = AsyncStream.makeStream(of: Supervision.Exit.self, bufferingPolicy: .bufferingNewest(1))
         let child = try await disk.run {
@@ -129,12 +141,5 @@ extension Agent {
         case .some(let exit):
             throw AgentFailure(description: "the check refuses the version \(snapshot.version ?? "") (\(exit))")
         }
-    }
-
-    /// The agent's own environment, and of `variables` those that are not in it: who starts a process by hand has the last word.
-    static func environment(_ variables: [(name: String, value: String)]) -> [String: String] {
-        var environment = ProcessInfo.processInfo.environment
-        for (name, value) in variables where environment[name] == nil { environment[name] = value }
-        return environment
     }
 }

@@ -3,6 +3,7 @@ package import ConfigClient
 import Glibc
 package import Lifecycle
 import Locking
+import PropertyFormats
 package import Telemetry
 import ThreadExecutor
 
@@ -135,9 +136,9 @@ package final class Agent: Service {
     }
 
     private func start() async -> Result<ChildProcess, AgentFailure> {
-        let variables = client.snapshot.map(EnvironmentNames.variables) ?? []
+        let variables = configuration.passesEnvironment ? client.snapshot.map { EnvironmentVariables($0) } : nil
         let (configuration, input) = (configuration, input)
-        let environment = Self.environment(configuration.passesEnvironment ? variables : [])
+        let environment = CommandEnvironment.make(variables)
         do {
             let child = try await disk.run {
                 try ChildProcess(configuration.command, environment: environment, folder: configuration.folder) { exit, time in

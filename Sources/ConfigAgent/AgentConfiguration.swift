@@ -17,6 +17,8 @@ package struct RenderedFile: Sendable, Hashable {
         case template(path: String)
         /// Every key as a variable, `POOL_SIZE=8`, for shells and for `EnvironmentFile=`.
         case environment
+        /// The whole configuration as one file.
+        case configuration(FlatFile.Format)
     }
     package var content: Content
     package var path: String
@@ -27,6 +29,14 @@ package struct RenderedFile: Sendable, Hashable {
         self.content = content
         self.path = path
         self.mode = mode
+    }
+
+    /// The whole configuration in the format that the path's extension names; nil for any other extension.
+    package init?(configurationAt path: String) {
+        guard let dot = path.lastIndex(of: "."), let format = FlatFile.Format(rawValue: path[path.index(after: dot)...].lowercased()) else {
+            return nil
+        }
+        self.init(.configuration(format), path: path)
     }
 
     /// `TEMPLATE:OUT` as on a command line, or `TEMPLATE:OUT:0644`; nil where a part is missing or the mode is none.

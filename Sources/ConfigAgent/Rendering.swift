@@ -2,6 +2,7 @@ import ConfigClient
 import ConfigModel
 import Foundation
 import Glibc
+import PropertyFormats
 import ThreadExecutor
 
 /// A file could not be rendered or checked. Never holds a value.
@@ -16,7 +17,10 @@ enum Rendering {
     /// The bytes of one file. Throws for a template that cannot be read, or that names a key without value and default.
     static func bytes(of file: RenderedFile, _ snapshot: ConfigSnapshot) throws(RenderingError) -> [UInt8] {
         switch file.content {
-        case .environment: return environment(snapshot)
+        case .environment: return Array(EnvironmentVariables(snapshot).dotenv.utf8)
+        case .configuration(.properties):
+            return Array(JavaPropertiesText.write(snapshot.entries(under: "").map { Property(key: $0.key, value: $0.value) }).utf8)
+        case .configuration(let format): return try FlatFile.bytes(snapshot, format)
         case .template(let path):
             guard let data = FileManager.default.contents(atPath: path) else {
                 throw RenderingError(description: "the template \(path) cannot be read: \(String(cString: strerror(errno)))")
@@ -44,29 +48,6 @@ enum Rendering {
                     + "give it one, write ${\(names.first ?? "key"):default}, or \\${ where the text itself is meant")
         }
         return result
-    }
-
-    static func environment(_ snapshot: ConfigSnapshot) -> [UInt8] {
-        var text = ""
-        for (name, value) in EnvironmentNames.variables(snapshot) { text += "\(name)=\(quoted(value))\n" }
-        return Array(text.utf8)
-    }
-
-    /// As it is where that is safe, else in double quotes, with `\` before what a shell would read.
-    static func quoted(_ value: String) -> String {
-        let safe = value.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-            default: "_-./:@%+,=".utf8.contains(byte)
-            }
-        }
-        if safe { return value }
-        var result = "\""
-        for scalar in value.unicodeScalars {
-            if "\\\"$`".unicodeScalars.contains(scalar) { result += "\\" }
-            result.unicodeScalars.append(scalar)
-        }
-        return result + "\""
     }
 
     /// All files of the configuration, written beside their places. Throws before any of them stands at its place.

@@ -79,13 +79,15 @@ public final class ConfigClient: ConfigReader {
 
     /// What `start` puts in force: from a server, or else from disk.
     package func firstCandidate() async throws(ConfigError) -> Candidate {
+        let record = await storedRecord()
         do throws(ConfigError) {
-            return try await fetch()
+            // With something to start from, nobody has to wait for a server that is away.
+            return try await fetch(minimumVersion: nil, attempts: record == nil ? settings.attempts : 1)
         } catch {
-            guard error.isRetriable, let stored = await storedCandidate(reason: error.message) else { throw error }
+            guard error.isRetriable, let record, let stored = candidate(record, reason: error.message) else { throw error }
             log.warning(
                 "no server can be asked, starting from the last known good",
-                ["reason": error.message, "since": Timestamp(milliseconds: stored.stored?.savedAt ?? 0).text])
+                ["reason": error.message, "since": Timestamp(milliseconds: record.savedAt).text])
             return stored
         }
     }
@@ -120,6 +122,10 @@ public final class ConfigClient: ConfigReader {
 
     /// Asks the servers; nothing is in force before `accept`.
     package func fetch(minimumVersion: String? = nil) async throws(ConfigError) -> Candidate {
+        try await fetch(minimumVersion: minimumVersion, attempts: settings.attempts)
+    }
+
+    private func fetch(minimumVersion: String?, attempts: Int) async throws(ConfigError) -> Candidate {
         var backoff = Backoff(first: .milliseconds(200), limit: .seconds(5))
         var tries = 1
         while true {
@@ -136,7 +142,7 @@ public final class ConfigClient: ConfigReader {
                 }
             } catch {
                 if error.code != .cancelled { becameStale(error) }
-                guard error.isRetriable, tries < settings.attempts else { throw error }
+                guard error.isRetriable, tries < attempts else { throw error }
                 tries += 1
                 do { try await Task.sleep(for: backoff.next()) } catch { throw ConfigError(.cancelled, "the refresh was cancelled") }
             }
@@ -193,17 +199,24 @@ public final class ConfigClient: ConfigReader {
         }
     }
 
-    private func storedCandidate(reason: String) async -> Candidate? {
-        guard let cache else { return nil }
+    private func storedRecord() async -> LastKnownGood.Record? {
         do {
-            guard let record = try await cache.load() else { return nil }
+            return try await cache?.load()
+        } catch {
+            log.error("the last known good on disk is not used", ["reason": "\(error)"])
+            return nil
+        }
+    }
+
+    private func candidate(_ record: LastKnownGood.Record, reason: String) -> Candidate? {
+        do {
             var environment = try EnvironmentJSON.decode(record.body)
             environment.snapshot = record.version ?? environment.version
             return Candidate(
                 snapshot: ConfigSnapshot(environment), body: nil, entityTag: record.entityTag, stored: (record.savedAt, reason),
                 isUnchanged: false)
         } catch {
-            log.error("the last known good on disk is not used", ["reason": "\(error)"])
+            log.error("the last known good on disk is not used", ["reason": error.description])
             return nil
         }
     }
@@ -217,13 +230,12 @@ public final class ConfigClient: ConfigReader {
 }
 
 extension ConfigClient {
-    /// Asks the servers every `pollInterval` until the task is cancelled; throws `CancellationError` then.
+    /// Asks the servers every `pollInterval` until the task is cancelled, and sooner while what is in force is stale. Throws
+    /// `CancellationError` then.
     public func poll() async throws {
-        guard settings.pollInterval > .zero else {
-            while true { try await Task.sleep(for: .seconds(3600)) }
-        }
+        var pace = pollPace()
         while true {
-            try await Task.sleep(for: settings.pollInterval * Double.random(in: 0.9...1.1))
+            try await pace.wait()
             do throws(ConfigError) {
                 try await refresh()
             } catch {
@@ -232,4 +244,7 @@ extension ConfigClient {
             }
         }
     }
+
+    /// When to ask without an event.
+    package func pollPace() -> PollPace { PollPace(self) }
 }

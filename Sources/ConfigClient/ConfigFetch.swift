@@ -24,6 +24,8 @@ final class ConfigFetch: Sendable {
     private let path: String
     /// Servers that failed, and until when they are asked last.
     private let failed = Locked<[String: ContinuousClock.Instant]>([:])
+    /// What each server said last about its own state.
+    private let said = Locked<[String: [String?]]>([:])
     private static let penalty = Duration.seconds(30)
     static let mediaType = "application/vnd.spring-cloud.config-server.v2+json"
 
@@ -105,12 +107,23 @@ final class ConfigFetch: Sendable {
             default: throw ConfigError(.unreachable, error.message)
             }
         }
-        if let rejected = response.headers["X-Config-Rejected"] {
-            log.warning(
-                "the server keeps an older version, a newer one was rejected",
-                ["server": HTTPClientRequest.shown(server), "rejected": rejected])
-        }
+        note(response.headers, HTTPClientRequest.shown(server))
         return try read(response, request.shownURL, known?.snapshot)
+    }
+
+    /// Logs what the server says about its own state, once for each thing it says.
+    private func note(_ headers: HTTPHeaders, _ server: String) {
+        let now = [headers["X-Config-Rejected"], headers["X-Config-Stale"]]
+        let before = said.withLock { said in
+            defer { said[server] = now }
+            return said[server] ?? [nil, nil]
+        }
+        if let rejected = now[0], rejected != before[0] {
+            log.warning("the server keeps an older version, a newer one was rejected", ["server": server, "rejected": rejected])
+        }
+        if let stale = now[1], before[1] == nil {
+            log.warning("the server cannot read its repository and serves what it read last", ["server": server, "stale": stale])
+        }
     }
 
     private func read(_ response: HTTPClientResponse, _ url: String, _ known: ConfigSnapshot?) throws(ConfigError) -> Outcome {

@@ -248,6 +248,54 @@ struct AgentTests {
         }
     }
 
+    @Test func `the whole configuration is written as one file of each format`() async throws {
+        try await AgentBench.with(["pool.size": "8", "hosts[0]": "a=b", "url": "x/${pool.size}"]) { configuration, folder in
+            configuration.runsOnce = true
+            configuration.files = ["c.properties", "c.yml", "c.json"].compactMap { RenderedFile(configurationAt: "\(folder)/\($0)") }
+        } _: { bench in
+            try await eventually { bench.ended.isOver }
+            #expect(bench.ended.error == nil)
+            #expect(bench.read("c.properties") == "hosts[0]=a=b\npool.size=8\nurl=x/8\n")
+            #expect(bench.read("c.yml")?.contains("hosts:\n- a=b\n") == true)
+            #expect(bench.read("c.yml")?.contains("url: x/8\n") == true)
+            #expect(bench.read("c.json")?.contains("\"url\":\"x/8\"") == true)
+        }
+        #expect(RenderedFile(configurationAt: "c.toml") == nil)
+    }
+
+    @Test func `it answers as a configuration server does, for its own configuration only, also when it is stale`() async throws {
+        try await AgentBench.with(["pool.size": "8"]) { configuration, folder in
+            configuration.client.profiles = ["dev", "eu"]
+            configuration.client.label = "feature/x"
+            configuration.files = [RenderedFile(.environment, path: folder + "/env")]
+        } _: { bench in
+            let routes = bench.agent.localRoutes
+            func get(_ target: String, _ headers: HTTPHeaders = [:]) async throws -> HTTPResponse {
+                await routes.respond(to: try #require(HTTPRequest("GET", target, headers: headers)))
+            }
+            try await eventually { try await get("/health/ready").status == 200 }
+            let plain = try await get("/orders/dev,eu")
+            #expect(plain.text?.contains(#""pool.size":"8""#) == true)
+            #expect(plain.headers["X-Config-Version"] == "v1" && plain.headers["X-Config-Stale"] == nil)
+            let second = try await get("/orders/dev,eu/feature(_)x", ["Accept": "application/vnd.spring-cloud.config-server.v2+json"])
+            #expect(second.text?.contains(#""pool.size":{"value":"8","origin":"1:3"}"#) == true)
+            let tag = try #require(plain.headers["ETag"])
+            #expect(try await get("/orders/dev,eu", ["If-None-Match": tag]).status == 304)
+            #expect(try await get("/orders-dev,eu.yml").text == "pool:\n  size: '8'\n")
+            #expect(try await get("/feature(_)x/orders-dev,eu.properties").text == "pool.size: 8")
+            #expect(try await get("/orders-dev,eu.json").text == #"{"pool":{"size":"8"}}"#)
+            for other in [
+                "/orders/prod", "/other/dev,eu", "/orders/dev,eu/main", "/orders-dev,eu.toml", "/", "/a/b/c/d", "/x/orders-dev,eu.yml",
+            ] {
+                #expect(try await get(other).status == 404, "\(other)")
+            }
+            bench.canned.set(status: 503)
+            try await bench.publisher.refresh("orders", details: RefreshDetails(version: "v2"))
+            try await eventually { bench.receipts.all.contains { $0.outcome == .failed } }
+            #expect(try await get("/orders/dev,eu").headers["X-Config-Stale"] != nil)
+        }
+    }
+
     @Test(arguments: [
         ("t:o", RenderedFile(.template(path: "t"), path: "o")), ("t:o:0644", RenderedFile(.template(path: "t"), path: "o", mode: 0o644)),
         ("t", nil),

@@ -12,6 +12,7 @@ import Testing
 final class Lines: Sendable {
     private let lines = Locked<[String]>([])
     var log: Log { Log(part: "test") { _, line in self.lines.withLock { $0.append(line) } } }
+    func count(_ text: String) -> Int { lines.withLock { $0.count { $0.contains(text) } } }
     func contains(_ text: String) -> Bool { lines.withLock { $0.contains { $0.contains(text) } } }
 }
 
@@ -210,6 +211,37 @@ struct ConfigClientTests {
             canned.set(["a": "3", "b": "4"], version: "v3")
             try await config.refresh()
             #expect(a.value == 3 && b.value == 4)
+        }
+    }
+
+    @Test func `what a server says about its own state is logged once`() async throws {
+        let canned = CannedConfiguration(["a": "1"])
+        try await TestHTTPServer.with(canned) { server in
+            let lines = Lines()
+            let config = try ConfigClient(settings([server.url]), log: lines.log)
+            canned.set(fields: ["X-Config-Rejected": "bad1 reason", "X-Config-Stale": "since 1"])
+            for _ in 0..<3 { try await config.refresh() }
+            canned.set(fields: ["X-Config-Rejected": "bad2 reason", "X-Config-Stale": "since 2"])
+            for _ in 0..<3 { try await config.refresh() }
+            #expect(lines.count("bad1") == 1 && lines.count("bad2") == 1)
+            #expect(lines.count("cannot read its repository") == 1)
+        }
+    }
+
+    @Test func `a last known good saves the wait for a server that is away`() async throws {
+        try await withFolder { folder in
+            let canned = CannedConfiguration(["a": "1"])
+            let server = try await TestHTTPServer.start(canned)
+            try await ConfigClient(settings([server.url], folder)).start()
+            canned.set(status: 503)
+            var patient = settings([server.url], folder)
+            patient.attempts = 1000
+            let config = try ConfigClient(patient)
+            let count = canned.requests.count
+            try await config.start()
+            #expect(canned.requests.count == count + 1)
+            #expect(config.snapshot?.version == "v1")
+            try await server.stop()
         }
     }
 

@@ -8,6 +8,8 @@ package final class CannedConfiguration: HTTPHandler {
         package var version: String
         /// Answered instead, where it is not 200.
         package var status = 200
+        /// Sent beside entity tag and version.
+        package var fields: [String: String] = [:]
         package init(_ values: [String: String], version: String) {
             self.values = values
             self.version = version
@@ -19,6 +21,7 @@ package final class CannedConfiguration: HTTPHandler {
 
     package func set(_ values: [String: String], version: String) { state.withLock { $0.answer = Answer(values, version: version) } }
     package func set(status: Int) { state.withLock { $0.answer.status = status } }
+    package func set(fields: [String: String]) { state.withLock { $0.answer.fields = fields } }
     /// All requests so far.
     package var requests: [HTTPRequest] { state.withLock { $0.requests } }
 
@@ -30,7 +33,8 @@ package final class CannedConfiguration: HTTPHandler {
         guard answer.status == 200 else { return HTTPResponse(answer.status, text: "no\n") }
         let json = Self.json(answer)
         let tag = "\"\(Self.hash(answer.values))\""
-        let headers: HTTPHeaders = ["ETag": tag, "X-Config-Version": answer.version]
+        var headers: HTTPHeaders = ["ETag": tag, "X-Config-Version": answer.version]
+        for (name, value) in answer.fields { headers[name] = value }
         if request.headers["If-None-Match"] == tag { return HTTPResponse(304, headers: headers) }
         return HTTPResponse(text: json, type: request.headers["Accept"] ?? "application/json", headers: headers)
     }
