@@ -16,11 +16,15 @@ struct YAMLFlattening {
     private(set) var budget: Int
     private var collector = PropertyCollector()
     private var entries: [Int: [Entry]] = [:]
+    /// An alias may stand for a node that holds aliases: a tree can be deeper than its file is nested.
+    private let maximumDepth: Int
+    private var depth = 0
 
-    init(_ tree: YAMLTree, path: String, budget: Int) {
+    init(_ tree: YAMLTree, path: String, budget: Int, maximumDepth: Int) {
         self.tree = tree
         self.path = path
         self.budget = budget
+        self.maximumDepth = maximumDepth
     }
 
     /// Nil for a document that holds nothing: null or an empty text.
@@ -43,6 +47,8 @@ struct YAMLFlattening {
     }
 
     private mutating func flatten(_ index: Int, at key: String) throws(PropertyFormatError) {
+        try enter(index)
+        defer { depth -= 1 }
         try spend(32 + key.utf8.count, at: index)
         let node = tree.nodes[index]
         switch node.content {
@@ -106,6 +112,8 @@ struct YAMLFlattening {
     /// Entries in order, `<<` replaced by what it names: the mapping's own keys win over merged ones, and of those the first.
     private mutating func mergedEntries(of index: Int) throws(PropertyFormatError) -> [Entry] {
         if let known = entries[index] { return known }
+        try enter(index)
+        defer { depth -= 1 }
         guard case .mapping(let pairs) = tree.nodes[index].content, tree.nodes[index].tag == nil || tree.nodes[index].tag == .mapping else {
             throw failure(index, "a map where its tag asks for something else")
         }
@@ -167,6 +175,8 @@ struct YAMLFlattening {
 
     /// A node as Java prints it where it is a key: `[c, d]`, `{c=d}`.
     private mutating func rendered(_ index: Int) throws(PropertyFormatError) -> String {
+        try enter(index)
+        defer { depth -= 1 }
         try spend(32, at: index)
         switch tree.nodes[index].content {
         case .scalar:
@@ -204,6 +214,11 @@ struct YAMLFlattening {
 
     private func origin(of index: Int) -> Origin {
         Origin(line: tree.nodes[index].line, column: tree.nodes[index].column)
+    }
+
+    private mutating func enter(_ index: Int) throws(PropertyFormatError) {
+        guard depth < maximumDepth else { throw failure(index, "nested deeper than \(maximumDepth) levels where its aliases are followed") }
+        depth += 1
     }
 
     private mutating func spend(_ bytes: Int, at index: Int) throws(PropertyFormatError) {

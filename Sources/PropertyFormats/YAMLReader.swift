@@ -20,7 +20,7 @@ struct YAMLReader: ~Copyable {
             case .streamEnd: return documents
             case .documentStart:
                 let tree = try YAMLTree(&parser, path: path, maximumDepth: options.maximumDepth)
-                var flattening = YAMLFlattening(tree, path: path, budget: budget)
+                var flattening = YAMLFlattening(tree, path: path, budget: budget, maximumDepth: 2 * options.maximumDepth + 2)
                 if let document = try flattening.document() { documents.append(document) }
                 budget = flattening.budget
             default: throw PropertyFormatError(path: path, reason: "not readable as YAML")

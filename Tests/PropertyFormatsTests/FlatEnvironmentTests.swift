@@ -59,6 +59,16 @@ import Testing
         #expect(try flat.propertiesText(resolvingPlaceholders: true) == "\(key): 1")
     }
 
+    @Test func `a tree may be deep, but not beyond all measure`() throws {
+        let deep = String(repeating: "a.", count: 250) + "b"
+        let yaml = try flat("\(deep)=${x:1}", "t.properties").yamlText(resolvingPlaceholders: true)
+        #expect(yaml.hasSuffix("\n\(String(repeating: "  ", count: 250))b: 1\n"))
+        let deeper = String(repeating: "a.", count: 300) + "b"
+        #expect(throws: FlatRenderingError.invalidKey(deeper)) {
+            try flat("\(deeper)=1", "t.properties").yamlText(resolvingPlaceholders: true)
+        }
+    }
+
     @Test(arguments: [
         ("${num}", "80"), ("${quote}", "a\"b"), ("${colon}", "'a: b'"), ("${lines}", "|-\n  x\n  y"), ("${comment}", "'x #y'"),
         ("x${comment}", "'xx #y'"),

@@ -106,6 +106,16 @@ import Testing
         #expect(read(merging, "t.yml").hasPrefix("m0.k=1 "))
     }
 
+    @Test func `aliases of aliases do not make a tree deeper than anybody means`() {
+        let steps = 1...20_000
+        let lists = "a0: &a0 x\n" + steps.map { "a\($0): &a\($0) [*a\($0 - 1)]\n" }.joined()
+        #expect(read(lists, "t.yml").contains("nested deeper than 102 levels where its aliases are followed"))
+        let keys = "? [&a0 x" + steps.map { ", &a\($0) [*a\($0 - 1)]" }.joined() + "]\n: v\n? *a20000\n: v\n"
+        #expect(read(keys, "t.yml").contains("nested deeper than 102 levels where its aliases are followed"))
+        let merges = "? [&a0 {k: v}" + steps.map { ", &a\($0) {<<: *a\($0 - 1)}" }.joined() + "]\n: v\nx: *a20000\n"
+        #expect(read(merges, "t.yml").hasPrefix("!t.yml:1:"))
+    }
+
     @Test func `depth and size have limits`() {
         let deep = "a: " + String(repeating: "[", count: 60) + String(repeating: "]", count: 60)
         #expect(read(deep, "t.yml") == "!t.yml:1:53: nested deeper than 50 levels")
