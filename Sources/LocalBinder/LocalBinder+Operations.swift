@@ -99,3 +99,13 @@ extension LocalBinder: BacklogReporting, DeadLetterKeeping {
         }
     }
 }
+
+extension LocalBinder: PositionTelling {
+    package func latestPosition(of destination: Destination) async throws(BinderError) -> String? {
+        try await whenOpen()
+        return state.withLock { state in
+            let next = state.broker.index(of: destination).map { state.broker.destinations[$0].log.next } ?? 1
+            return state.broker.text(of: next - 1)
+        }
+    }
+}

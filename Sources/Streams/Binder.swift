@@ -106,3 +106,10 @@ public struct SubscriptionOptions: Sendable {
         self.events = events
     }
 }
+
+/// A binder whose events have positions.
+package protocol PositionTelling: Sendable {
+    /// The position of the newest event of the destination, usable as `StartPosition.after`: a subscription from there misses nothing that is
+    /// published later. Nil where the broker has none.
+    func latestPosition(of destination: Destination) async throws(BinderError) -> String?
+}
