@@ -47,11 +47,18 @@ package struct BinderBench: Sendable {
     package static func withRunning<R: Sendable>(
         _ binder: any Binder, shutdown: ShutdownSignal = ShutdownSignal(), _ body: @escaping @Sendable () async throws -> R
     ) async throws -> R {
+        try await withService(binder, shutdown: shutdown, body)
+    }
+
+    /// Runs a service around `body`, which starts when the service has, and ends it in order.
+    package static func withService<R: Sendable>(
+        _ service: any Service, shutdown: ShutdownSignal = ShutdownSignal(), _ body: @escaping @Sendable () async throws -> R
+    ) async throws -> R {
         let started = ShutdownSignal()
         return try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 defer { started.request() }
-                try await binder.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() }))
+                try await service.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() }))
             }
             await started.wait()
             let result: R
@@ -97,6 +104,7 @@ package final class Collector: Sendable {
 /// What a case found wrong.
 package struct CaseFailed: Error, CustomStringConvertible {
     package let description: String
+    package init(description: String) { self.description = description }
 }
 
 package func demand(_ condition: Bool, _ message: @autoclosure () -> String) throws {
