@@ -110,9 +110,12 @@ package struct ConfigError: Error, Sendable, CustomStringConvertible {
     package let code: Code
     /// Names the thing, the place (file, line) and the remedy; never a value.
     package let message: String
-    package init(_ code: Code, _ message: String) {
+    /// What the original says of the same trouble, where that is known: for bodies that its clients compare.
+    package let original: String?
+    package init(_ code: Code, _ message: String, original: String? = nil) {
         self.code = code
         self.message = message
+        self.original = original
     }
     package var description: String { message }
 }

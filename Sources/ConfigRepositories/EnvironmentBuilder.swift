@@ -62,14 +62,14 @@ package struct EnvironmentBuilder: Sendable {
 
     /// The folders that exist for the audience, lowest precedence first, each once.
     package func folders(in tree: any FileTree, for audience: Audience, label: String) throws(ConfigError) -> [String] {
+        // An empty name, which only a flat form can have, stands for nobody: nothing is served to it.
+        guard audience.applications.contains(where: { !$0.isEmpty }), audience.profiles.contains(where: { !$0.isEmpty }) else { return [] }
         var result: [String] = []
         func add(_ folders: [String]) { for folder in folders where !result.contains(folder) { result.append(folder) } }
         func filled(_ pattern: String) -> [String] {
-            let applications = audience.applications.isEmpty ? [""] : audience.applications
-            let profiles = audience.profiles.isEmpty ? [""] : audience.profiles
             guard pattern.contains("{") else { return [pattern] }
-            return profiles.flatMap { profile in
-                applications.map { application in
+            return audience.profiles.flatMap { profile in
+                audience.applications.map { application in
                     pattern.replacing("{application}", with: application).replacing("{profile}", with: profile)
                         .replacing("{label}", with: label)
                 }

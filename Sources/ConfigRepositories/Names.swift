@@ -22,7 +22,7 @@ package enum Names {
 
     /// The profiles that were asked for, without empty ones when not strict. Throws `.invalid` for one that is not allowed.
     static func checkedProfiles(_ audience: Audience, strict: Bool) throws(ConfigError) -> [String] {
-        for profile in audience.profiles {
+        for profile in audience.profiles where audience.profiles != [""] {
             guard !strict || isProfile(profile) else {
                 throw ConfigError(
                     .invalid, "the profile '\(profile)' is not allowed: letters, digits and - _ . + @, with a letter or digit at both ends")
@@ -58,20 +58,29 @@ package enum Names {
         return false
     }
 
+    /// Whether every percent sign begins a sequence.
+    package static func isDecodable(_ text: String) -> Bool {
+        let bytes = Array(text.utf8)
+        return bytes.indices.allSatisfy { index in
+            bytes[index] != 37 || index + 2 < bytes.count && bytes[index + 1...index + 2].allSatisfy { digit($0) != nil }
+        }
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 48...57: byte - 48
+        case 65...70: byte - 55
+        case 97...102: byte - 87
+        default: nil
+        }
+    }
+
     /// Percent sequences decoded once; broken ones stay as they are.
     private static func decode(_ text: String) -> String {
         guard text.utf8.contains(37) else { return text }
         let bytes = Array(text.utf8)
         var result: [UInt8] = []
         var index = 0
-        func digit(_ byte: UInt8) -> UInt8? {
-            switch byte {
-            case 48...57: byte - 48
-            case 65...70: byte - 55
-            case 97...102: byte - 87
-            default: nil
-            }
-        }
         while index < bytes.count {
             if bytes[index] == 37, index + 2 < bytes.count, let high = digit(bytes[index + 1]), let low = digit(bytes[index + 2]) {
                 result.append(high << 4 | low)

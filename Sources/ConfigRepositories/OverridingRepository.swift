@@ -28,3 +28,19 @@ package struct OverridingRepository: ConfigRepository {
         try await base.resource(path, for: audience)
     }
 }
+
+extension OverridingRepository {
+    /// Overrides from the original's own settings, as it serves them: `nested.key[0]` becomes `nested.key.0`, and keys come in the order of a table of
+    /// 256 places for the hash codes of their names.
+    package static func springOverrides(_ settings: [(key: String, value: String)]) -> [Property] {
+        func hash(_ text: some StringProtocol) -> UInt32 {
+            text.lowercased().utf16.reduce(0) { $1 == 45 ? $0 : $0 &* 31 &+ UInt32($1) }
+        }
+        let prefix = ["spring", "cloud", "config", "server", "overrides"]
+        return settings.map { key, value in
+            let parts = key.replacing("[", with: ".").replacing("]", with: "").split(separator: ".").map(String.init)
+            let code = (prefix + parts).reduce(UInt32(0)) { $0 &* 31 &+ hash($1) }
+            return (place: (code ^ code >> 16) & 255, property: Property(key: parts.joined(separator: "."), value: .string(value)))
+        }.enumerated().sorted { ($0.element.place, $0.offset) < ($1.element.place, $1.offset) }.map(\.element.property)
+    }
+}

@@ -46,7 +46,7 @@ package final class ParsedFiles: Sendable {
             do throws(PropertyFormatError) {
                 return ParsedFile(documents: try PropertyFile.parse(bytes, path: path, options: options).map(\.properties))
             } catch {
-                throw ConfigError(.broken, error.description)
+                throw ConfigError(.broken, error.description, original: OriginalMessage.of(error, in: bytes))
             }
         }
     }

@@ -1,6 +1,7 @@
 import ConfigModel
 import ConfigRepositories
 import HTTP
+import PropertyFormats
 import Telemetry
 
 /// Makes answers, without conditions and caches.
@@ -17,8 +18,33 @@ struct Answers {
         return response
     }
 
+    /// The merged properties as one text.
+    func flat(_ audience: Audience, _ form: ConfigTarget.FlatForm, resolves: Bool) async throws(ConfigError) -> HTTPResponse {
+        let environment = try await checked(audience)
+        let flat = FlatEnvironment(environment)
+        let text: String
+        do throws(FlatRenderingError) {
+            switch form {
+            case .properties: text = try flat.propertiesText(resolvingPlaceholders: resolves)
+            case .yml, .yaml: text = try flat.yamlText(resolvingPlaceholders: resolves)
+            case .json: text = try flat.jsonText(resolvingPlaceholders: resolves)
+            }
+        } catch {
+            switch error {
+            case .invalidKey: throw ConfigError(.invalid, error.description)
+            case .placeholders(let error): throw ConfigError(.invalid, error.answer)
+            }
+        }
+        var response = HTTPResponse(text: text, type: form == .json ? "application/json" : "text/plain")
+        response.headers["X-Config-Version"] = environment.snapshot
+        return response
+    }
+
     /// A file as text with its placeholders filled in, or as bytes.
     func resource(_ path: String, _ audience: Audience, _ request: HTTPRequest) async throws(ConfigError) -> HTTPResponse {
+        let resolves = try request.resolvesPlaceholders()
+        // As in the original, a name with a percent sign that begins no sequence is an error, not a missing file.
+        guard !path.contains("%") || Names.isDecodable(path) else { throw ConfigError(.broken, "No message available") }
         let found: ConfigResource
         do {
             try Names.check(audience)
@@ -33,7 +59,7 @@ struct Answers {
             response = HTTPResponse(bytes: found.bytes, type: "application/octet-stream")
         } else {
             var text = String(decoding: found.bytes, as: UTF8.self)
-            if request.resolvesPlaceholders, text.contains("${") {
+            if resolves, text.contains("${") {
                 do { text = try await resolved(text, audience) } catch {
                     if error.code == .notFound || error.code == .invalid { return HTTPResponse(404) }
                     throw error

@@ -49,6 +49,7 @@ package final class ConfigRoutes: Sendable {
 
     /// Makes the router ask here whatever its routes do not answer.
     package func install(in router: inout Router) {
+        KeylessEncryption(prefix: settings.prefix).add(to: &router)
         let otherwise = router.notFound
         router.notFound = { [self] request in
             guard settings.prefix.isEmpty, let first = request.path.first, Self.reserved.contains(first) else {
@@ -95,7 +96,7 @@ package final class ConfigRoutes: Sendable {
             }
             return try await answer(target, request)
         } catch {
-            return ErrorBody.response(error, request)
+            return ErrorBody.response(error, target, request)
         }
     }
 
@@ -114,8 +115,7 @@ package final class ConfigRoutes: Sendable {
             }
             response = try await answers.environment(audience, form)
         case .flat(let audience, let form):
-            _ = (audience, form)
-            return ErrorBody.nothing(request)
+            response = try await answers.flat(audience, form, resolves: try request.resolvesPlaceholders())
         case .resource(let audience, let path):
             guard !request.rawPath.contains(";") else { return HTTPResponse(404) }  // what follows is a parameter, which no file has
             response = try await answers.resource(path, audience, request)
@@ -161,11 +161,17 @@ package final class ConfigRoutes: Sendable {
 }
 
 extension HTTPRequest {
-    /// Whether `${…}` is replaced: unless `resolvePlaceholders` says no.
-    var resolvesPlaceholders: Bool {
-        switch parameter("resolvePlaceholders")?.lowercased() {
-        case "false", "off", "no", "0": false
-        default: true
+    /// Whether `${…}` is replaced: unless `resolvePlaceholders` says no. Throws `.invalid` when it says neither yes nor no.
+    func resolvesPlaceholders() throws(ConfigError) -> Bool {
+        let text = parameter("resolvePlaceholders") ?? ""
+        switch text.lowercased() {
+        case "", "true", "on", "yes", "1": return true
+        case "false", "off", "no", "0": return false
+        default:
+            throw ConfigError(
+                .invalid,
+                "Method parameter 'resolvePlaceholders': Failed to convert value of type 'java.lang.String' to required type 'boolean'; "
+                    + "Invalid boolean value [\(text)]")
         }
     }
 

@@ -50,11 +50,9 @@ enum ConfigTarget: Hashable {
     /// Splits `{app}-{profiles}.{extension}` at the last hyphen.
     private static func file(_ name: String, label: String?) -> (Audience, FlatForm)? {
         guard let dot = name.lastIndex(of: "."), let form = FlatForm(rawValue: String(name[name.index(after: dot)...])),
-            let hyphen = name[..<dot].lastIndex(of: "-"), hyphen > name.startIndex
+            let hyphen = name[..<dot].lastIndex(of: "-")
         else { return nil }
-        let profiles = name[name.index(after: hyphen)..<dot]
-        guard !profiles.isEmpty else { return nil }
-        return (audience(String(name[..<hyphen]), String(profiles), label), form)
+        return (audience(String(name[..<hyphen]), String(name[name.index(after: hyphen)..<dot]), label), form)
     }
 
     /// Whether a second segment is the name of a file and so no list of profiles: one of the extensions, as a word, anywhere in it.

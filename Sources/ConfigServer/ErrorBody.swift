@@ -1,3 +1,4 @@
+import ConfigModel
 import ConfigRepositories
 import HTTP
 import Telemetry
@@ -15,8 +16,18 @@ enum ErrorBody {
     }
 
     /// The status that an error's code stands for. An unreachable repository is not a missing label: 503, to be asked again.
-    static func response(_ error: ConfigError, _ request: HTTPRequest) -> HTTPResponse {
-        switch error.code {
+    static func response(_ error: ConfigError, _ target: ConfigTarget, _ request: HTTPRequest) -> HTTPResponse {
+        if let original = error.original {
+            let audience = target.audience
+            var withOrigins = false
+            if case .environment = target { withOrigins = Acceptance(request.headers["Accept"]).environmentForm == .withOrigins }
+            let message =
+                "Could not construct context for config=\(audience.applications.joined(separator: ",")) "
+                + "profile=\(audience.profiles.joined(separator: ",")) label= includeOrigin=\(withOrigins); nested exception is \(original)"
+            // The original does not name the file.
+            return response(500, message, request, headers: ["X-Config-Error": error.message.fieldText])
+        }
+        return switch error.code {
         case .notFound: response(404, error.message, request)
         case .invalid: response(400, error.message, request)
         case .broken: response(500, error.message, request)
