@@ -116,7 +116,7 @@ let testTargets: [Target] = [
     tests("LifecycleTests", ["Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("HTTPTests", ["HTTP"]),
     tests("HTTPServerTests", ["HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CPosix"]),
-    tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
+    tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("CryptoTests", ["Crypto"]),
     tests("SQLiteTests", ["SQLite", "ThreadExecutor"]),
     tests("IdentityTests", ["Identity", "Crypto", "HTTP"]),
@@ -135,7 +135,7 @@ let testTargets: [Target] = [
     tests("GitRepositoryTests", ["GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConfigClientTests", ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
-    tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("RolesTests", ["Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry"]),
 ]
 

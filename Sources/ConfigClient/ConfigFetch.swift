@@ -93,7 +93,7 @@ final class ConfigFetch: Sendable {
         headers["Accept"] = Self.mediaType
         if let token = settings.token { headers["Authorization"] = "Bearer \(token)" }
         if let tag = known?.entityTag { headers["If-None-Match"] = tag }
-        if let minimumVersion { headers["X-Config-Min-Version"] = minimumVersion }
+        if let minimumVersion, Self.isVersion(minimumVersion) { headers["X-Config-Min-Version"] = minimumVersion }
         let request = HTTPClientRequest(
             "GET", base + path, headers: headers,
             credentials: settings.credentials.map { HTTPClientRequest.Credentials(user: $0.user, password: $0.password) })
@@ -108,7 +108,18 @@ final class ConfigFetch: Sendable {
             }
         }
         note(response.headers, HTTPClientRequest.shown(server))
+        if response.status == 503, let minimumVersion {
+            throw ConfigError(
+                .unreachable,
+                "\(request.shownURL) does not have the version \(minimumVersion.prefix(64)) yet, or has no answer now (503); look at that server's log"
+            )
+        }
         return try read(response, request.shownURL, known?.snapshot)
+    }
+
+    /// Whether a server can be asked for it. The versions of several labels at once cannot; anything may come with an event.
+    private static func isVersion(_ text: String) -> Bool {
+        (1...128).contains(text.utf8.count) && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "+-._".contains($0)) }
     }
 
     /// Logs what the server says about its own state, once for each thing it says.

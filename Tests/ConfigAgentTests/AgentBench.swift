@@ -44,11 +44,11 @@ struct AgentBench: Sendable {
     /// Runs `body` beside it all. `configure` gets a configuration with the server and the folder in it.
     static func with<R: Sendable>(
         _ values: [String: String], serverIsDown: Bool = false, folder given: String? = nil, port: Int = 0,
-        canned: CannedConfiguration? = nil,
+        canned: CannedConfiguration? = nil, handler: (any HTTPHandler)? = nil,
         configure: (inout AgentConfiguration, String) -> Void, _ body: (AgentBench) async throws -> R
     ) async throws -> R {
         let canned = canned ?? CannedConfiguration(values)
-        let server = try await TestHTTPServer.start(canned, port: port)
+        let server = try await TestHTTPServer.start(handler ?? canned, port: port)
         if serverIsDown { try await server.stop() }
         var template = Array("/tmp/carillon-agent-XXXXXX".utf8CString)
         let folder = given ?? mkdtemp(&template).map { String(cString: $0) } ?? "/tmp"

@@ -46,7 +46,8 @@ struct ConfigClientTests {
             #expect(canned.requests.last?.headers["X-Config-Min-Version"] == "v2")
 
             canned.set(["pool.size": "9", "new": "x"], version: "v3")
-            let change = try await config.refresh()
+            let change = try await config.refresh(minimumVersion: "a,b\r\nX-Evil: c")
+            #expect(canned.requests.last?.headers["X-Config-Min-Version"] == nil)
             #expect(change.outcome == .applied && change.keys == ["new", "pool.size"])
             #expect(try config.int("pool.size") == 9)
             canned.set([:], version: "v4")
