@@ -8,15 +8,22 @@ final class BlockingCall: Sendable {
     private struct State: @unchecked Sendable {  // a thread id is a number
         var thread: pthread_t?
         var deadline: ContinuousClock.Instant?
+        /// Sockets to the port that others had before.
+        var others: Set<Int32> = []
     }
     private let state = Locked(State())
+    /// Of an ssh server: its library does not mind signals, so that its socket is cut.
+    private let port: UInt16?
+
+    init(sshPort port: UInt16?) { self.port = port }
 
     /// Runs `body` on the calling thread, which `interruptIfLate` may disturb until it returns.
     func run<T>(for limit: Duration, _ body: (ContinuousClock.Instant) -> T) -> T {
         let deadline = ContinuousClock.now + limit
         _ = carillon_prepare_interrupts()
         let thread = pthread_self()
-        state.withLock { $0 = State(thread: thread, deadline: deadline) }
+        let others = port.map { ConnectedSockets.descriptors(to: $0) } ?? []
+        state.withLock { $0 = State(thread: thread, deadline: deadline, others: others) }
         defer { state.withLock { $0 = State() } }
         return body(deadline)
     }
@@ -26,6 +33,8 @@ final class BlockingCall: Sendable {
         state.withLock { state in
             guard let thread = state.thread, let deadline = state.deadline, ContinuousClock.now >= deadline else { return }
             pthread_kill(thread, carillon_interrupt_signal())
+            guard let port else { return }
+            for descriptor in ConnectedSockets.descriptors(to: port).subtracting(state.others) { shutdown(descriptor, Int32(SHUT_RDWR)) }
         }
     }
 

@@ -155,7 +155,7 @@ final class GitSource: Sendable {
     }
 
     private func fetch() async throws(ConfigError) {
-        let call = BlockingCall()
+        let call = BlockingCall(sshPort: uri.sshPort)
         let fetch = RemoteFetch(uri: uri, mirror: mirror, settings: settings)
         let (folder, limit) = (folder, settings.timeLimit)
         let result: Result<Bool, ConfigError> = await withTaskGroup(of: Void.self) { group in

@@ -57,6 +57,16 @@ package struct GitURI: Sendable, Hashable {
         }
     }
 
+    /// The port of an ssh server; nil for everything else.
+    var sshPort: UInt16? {
+        guard path == nil else { return nil }
+        guard let (scheme, rest) = Self.split(connecting) else { return 22 }
+        guard scheme == "ssh" else { return nil }
+        let authority = rest.dropFirst(2).prefix { $0 != "/" }
+        guard let colon = authority.lastIndex(of: ":"), let port = UInt16(authority[authority.index(after: colon)...]) else { return 22 }
+        return port
+    }
+
     package var hasPlaceholders: Bool { Self.placeholders.contains { connecting.contains($0) } }
 
     /// The uri for one audience. Throws `.notFound` where a value cannot be part of a path, so that no name leads out of where the uri points.

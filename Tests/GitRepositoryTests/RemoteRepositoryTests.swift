@@ -176,7 +176,7 @@ struct RemoteRepositoryTests {
         }
     }
 
-    @Test(arguments: ["git", "http", "https"])
+    @Test(arguments: ["git", "http", "https", "ssh"])
     func `a server that never answers is given up in time`(scheme: String) async throws {
         let listener = try Listener()
         let repository = try repository(uri: "\(scheme)://127.0.0.1:\(listener.port)/x.git") {
