@@ -29,7 +29,7 @@ import Testing
                 try await server.refresh("app1", details: RefreshDetails(version: "v2"))
                 try await server.refresh(details: RefreshDetails(version: "v3"))
                 for version in ["v2", "v3"] {
-                    let all = await convergence.wait(atMost: .seconds(20)) { $0.fleet(version: version, at: $1).haveConverged() }
+                    let all = await convergence.wait(atMost: .seconds(60)) { $0.fleet(version: version, at: $1).haveConverged() }
                     #expect(all, "\(version)")
                 }
                 #expect(applied.count == 25)

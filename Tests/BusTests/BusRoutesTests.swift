@@ -18,7 +18,7 @@ import Testing
         } _: { buses in
             binder.fail(with: failure)
             let request = try #require(HTTPRequest("POST", target, headers: headers, body: Array(body.utf8)))
-            let routes = BusRoutes(bus: buses[0], limit: .seconds(5), details: { _ in RefreshDetails(version: "v1") })
+            let routes = BusRoutes(bus: buses[0], limit: .seconds(60), details: { _ in RefreshDetails(version: "v1") })
             let response = await routes.router.respond(to: request)
             return (response, Self.published(binder))
         }

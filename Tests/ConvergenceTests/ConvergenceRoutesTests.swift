@@ -43,7 +43,7 @@ import Testing
         try await withFleet(["orders:1:a", "orders:dev:2:b", "billing:3:c"]) { server, convergence, _ in
             let id = try await server.refresh(
                 details: RefreshDetails(version: "c0ffee1234", keys: ["pool.size"], commit: .init(author: "Ada")))
-            let (status, body) = try await get(convergence, "/convergence/\(id)?wait=10s")
+            let (status, body) = try await get(convergence, "/convergence/\(id)?wait=60s")
             #expect(status == 200)
             #expect(body["converged"] == .boolean(true))
             #expect(body["change"]?["version"] == .string("c0ffee1234"))
@@ -56,7 +56,7 @@ import Testing
                     $0["outcome"] == .string("applied") && $0["version"] == .string("c0ffee1234") && $0["hash"] == .string("h2")
                 })
             #expect(rows.last?["profiles"] == .array([.string("dev")]))
-            let (_, fleet) = try await get(convergence, "/convergence/instances?version=c0ffee1&wait=10s")
+            let (_, fleet) = try await get(convergence, "/convergence/instances?version=c0ffee1&wait=60s")
             #expect(fleet["converged"] == .boolean(true))
             #expect(fleet["running"] == .number("3"))
             #expect(fleet["concerned"] == .number("3"))
@@ -69,7 +69,7 @@ import Testing
     @Test func `a wait ends with its time when somebody does not take the change over`() async throws {
         try await withFleet(["orders:1:a"]) { server, convergence, _ in
             try await server.refresh("orders", details: RefreshDetails(version: "v2"))
-            _ = try await get(convergence, "/convergence/v2?wait=10s")
+            _ = try await get(convergence, "/convergence/v2?wait=60s")
             let started = ContinuousClock.now
             let (_, body) = try await get(convergence, "/convergence/instances?version=v2&instances=2&wait=100ms")
             #expect(body["converged"] == .boolean(false))
@@ -79,7 +79,7 @@ import Testing
 
     @Test func `a wait that begins before the change sees it come`() async throws {
         try await withFleet(["orders:1:a", "orders:2:b"]) { server, convergence, _ in
-            async let waited = get(convergence, "/convergence/instances?version=v9&wait=20s")
+            async let waited = get(convergence, "/convergence/instances?version=v9&wait=60s")
             try await server.refresh(details: RefreshDetails(version: "v9"))
             #expect(try await waited.body["converged"] == .boolean(true))
         }

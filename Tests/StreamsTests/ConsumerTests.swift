@@ -72,7 +72,7 @@ import Testing
 
     @Test func `a later round gives the event back, so that others are handled meanwhile`() async throws {
         let seen = Recorded<String>()
-        let options = Consumer.Options(retry: RetryPolicy(attempts: 1, laterRounds: [.milliseconds(50)]))
+        let options = Consumer.Options(retry: RetryPolicy(attempts: 1, laterRounds: [.seconds(2)]))
         try await with(options) { event in
             let text = String(decoding: event.envelope.payload, as: UTF8.self)
             seen.add("\(text)\(event.round)")

@@ -1,6 +1,7 @@
-/// Waits until `condition` holds, looking every few milliseconds; throws after `limit`. For what no continuation tells.
+/// Waits until `condition` holds, looking every few milliseconds; throws after `limit`. For what no continuation tells. The limit is generous:
+/// it costs time only where the condition never comes, and machines that run tests are busy.
 package func eventually(
-    within limit: Duration = .seconds(10), _ what: String = "the condition", isolation: isolated (any Actor)? = #isolation,
+    within limit: Duration = .seconds(60), _ what: String = "the condition", isolation: isolated (any Actor)? = #isolation,
     _ condition: () async throws -> Bool
 ) async throws {
     let clock = ContinuousClock()
