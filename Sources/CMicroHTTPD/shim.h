@@ -22,6 +22,11 @@ static inline void carillon_mhd_end_by_close(struct MHD_Response *response) {
     MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
 }
 
+/// Lets the response carry a Content-Length of its own.
+static inline void carillon_mhd_allow_length(struct MHD_Response *response) {
+    MHD_set_response_options(response, MHD_RF_INSANITY_HEADER_CONTENT_LENGTH, MHD_RO_END);
+}
+
 // Socket addresses stay in C: which Swift module owns their structures depends on what a compiler process has loaded before.
 
 /// Accepts one connection and hands it over. Returns 1 when it was taken, 0 when the library has too many and closed it, and -1 with errno set when

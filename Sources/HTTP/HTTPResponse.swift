@@ -1,6 +1,7 @@
 package import Locking
 
-/// One answer as a value.
+/// One answer as a value. Its framing is the server's, which leaves out a `Content-Length` given here; only a 304 may say the length of the body that
+/// it spares its client, and should.
 package struct HTTPResponse: Sendable {
     package enum Body: Sendable {
         case bytes([UInt8])

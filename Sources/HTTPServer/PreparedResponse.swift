@@ -15,6 +15,11 @@ final class PreparedResponse: @unchecked Sendable {  // complete after init; the
         guard let pointer else { return nil }
         self.pointer = pointer
         status = ResponseHeader.status(of: response)
+        // Of a 304 the length is that of the body which it does not carry; left to itself the library says 0, which a cache may believe.
+        if response.status == 304, let length = response.headers["Content-Length"], UInt64(length) != nil {
+            carillon_mhd_allow_length(pointer)
+            MHD_add_response_header(pointer, "Content-Length", length)
+        }
         ResponseHeader.add(response.headers, to: pointer, closing: closing)
     }
 

@@ -147,4 +147,23 @@ import TestSupport
             #expect(answer.field("content-length") == "1")
         }
     }
+
+    @Test func `answers without a body keep their connection, and a 304 says the length that it spares`() async throws {
+        var router = Self.router
+        router.add("GET", "/204") { _, _ in HTTPResponse(204, headers: ["ETag": "\"1\"", "Content-Length": "7"]) }
+        router.add("GET", "/304") { _, _ in HTTPResponse(304, headers: ["ETag": "\"1\"", "Content-Length": "4096"]) }
+        try await withServer(router) { server in
+            let client = try server.client()
+            for (status, length) in [(204, nil), (304, "4096"), (204, nil), (304, "4096")] as [(Int, String?)] {
+                try await client.send(get("/\(status)"))
+                let answer = try await client.answer(isHead: true)
+                #expect(answer.status == status)
+                #expect(answer.field("etag") == "\"1\"")
+                #expect(answer.field("content-length") == length)
+                #expect(answer.field("transfer-encoding") == nil)
+            }
+            try await client.send(get("/hello"))
+            #expect(try await client.answer().text == "hello\n")
+        }
+    }
 }
