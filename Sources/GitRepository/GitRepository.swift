@@ -11,7 +11,6 @@ package import Telemetry
 package final class GitRepository: ChangingRepository {
     private struct State {
         var sources: LeastRecentlyUsed<String, GitSource>
-        var handler: (@Sendable (SnapshotChange) async -> Void)?
     }
     package let name: String
     package let settings: GitSettings
@@ -21,6 +20,7 @@ package final class GitRepository: ChangingRepository {
     private let log: Log
     private let threads = GitThreads()
     private let generations = Generation()
+    private let delivery = ChangeDelivery()
     private let state: Locked<State>
 
     /// How often the references of a repository on this machine are compared.
@@ -39,7 +39,7 @@ package final class GitRepository: ChangingRepository {
         state = Locked(State(sources: LeastRecentlyUsed(limit: Self.mostMirrors)))
     }
 
-    package func onChange(_ handler: @escaping @Sendable (SnapshotChange) async -> Void) { state.withLock { $0.handler = handler } }
+    package func onChange(_ handler: @escaping @Sendable (SnapshotChange) async -> Void) { delivery.set(handler) }
 
     /// The merged environment. Throws `.notFound` for a label that does not exist (after one look at the remote for it), `.unavailable` where
     /// nothing of the repository is at hand, `.broken` for a file that cannot be read.
@@ -69,8 +69,11 @@ package final class GitRepository: ChangingRepository {
     /// Whether what is served to the audience is that commit or came after it; looks at the remote once when it is not.
     package func contains(_ version: String, for audience: Audience) async throws(ConfigError) -> Bool {
         let source = try source(template.expanded(for: audience, label: audience.label ?? settings.defaultLabel))
-        if try await source.current(handle).contains(version, for: audience) { return true }
-        guard await source.lookForLabel(handle), let newer = source.snapshot else { return false }
+        let snapshot = try await source.current()
+        await delivery.start()
+        if try await snapshot.contains(version, for: audience) { return true }
+        guard await source.lookForLabel(), let newer = source.snapshot else { return false }
+        await delivery.start()
         return try await newer.contains(version, for: audience)
     }
 
@@ -80,8 +83,9 @@ package final class GitRepository: ChangingRepository {
         var failure: ConfigError?
         if !template.hasPlaceholders { _ = try source(template) }
         for source in sources {
-            do { changes += try await source.look(remote: true, handle) } catch { failure = failure ?? error }
+            do { changes += try await source.look(remote: true) } catch { failure = failure ?? error }
         }
+        await delivery.deliver()
         if let failure, changes.isEmpty { throw failure }
         return changes
     }
@@ -90,12 +94,16 @@ package final class GitRepository: ChangingRepository {
         _ = try await life.cancelOnShutdown { [self] in
             if !template.hasPlaceholders {
                 let source = try source(template)
-                _ = try? await source.look(remote: false, handle)
+                _ = try? await source.look(remote: false)
                 // With a mirror or a repository on this machine there is something to serve already.
-                if source.snapshot == nil { _ = try? await source.look(remote: true, handle) }
+                if source.snapshot == nil { _ = try? await source.look(remote: true) }
             }
+            await delivery.deliver()
             life.started()
-            try await follow()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { [self] in await delivery.run() }
+                try await follow()
+            }
         }
     }
 
@@ -104,7 +112,8 @@ package final class GitRepository: ChangingRepository {
         while true {
             if isLocal {
                 try await Task.sleep(for: Self.localInterval)
-                for source in sources { await source.lookIfMoved(handle) }
+                for source in sources { await source.lookIfMoved() }
+                await delivery.start()
                 continue
             }
             let interval: Duration
@@ -118,7 +127,8 @@ package final class GitRepository: ChangingRepository {
             }
             try await Task.sleep(
                 for: sources.contains { $0.snapshot == nil } ? min(interval, .seconds(2)) : interval * Double.random(in: 0.9...1.1))
-            for source in sources { await source.lookInBackground(handle) }
+            for source in sources { await source.lookInBackground() }
+            await delivery.start()
         }
     }
 
@@ -129,26 +139,24 @@ package final class GitRepository: ChangingRepository {
         }
     }
 
-    private var handle: @Sendable (SnapshotChange) async -> Void {
-        let handler = state.withLock { $0.handler }
-        return { change in await handler?(change) }
-    }
-
     private func answer<T>(
         for audience: Audience, _ body: (GitSnapshot) async throws(ConfigError) -> T
     ) async throws(ConfigError) -> T {
         let uri = try template.expanded(for: audience, label: audience.label ?? settings.defaultLabel)
         let source = try source(uri)
         let snapshot: GitSnapshot
-        do { snapshot = try await source.current(handle) } catch {
+        do { snapshot = try await source.current() } catch {
+            await delivery.start()
             // Of a uri with placeholders anybody can name repositories that are not there.
             guard template.hasPlaceholders, source.isLocal else { throw error }
             throw ConfigError(.notFound, error.message)
         }
+        await delivery.start()
         do { return try await body(snapshot) } catch {
-            guard error.code == .notFound, try await !snapshot.hasLabels(of: audience), await source.lookForLabel(handle),
+            guard error.code == .notFound, try await !snapshot.hasLabels(of: audience), await source.lookForLabel(),
                 let newer = source.snapshot, newer.references != snapshot.references
             else { throw error }
+            await delivery.start()
             return try await body(newer)
         }
     }
@@ -161,7 +169,7 @@ package final class GitRepository: ChangingRepository {
             let source = GitSource(
                 uri: uri, template: template, settings: settings,
                 folder: "\(folder)/\(SHA256.hexadecimalDigest(of: uri.shown).prefix(20))", threads: threads, parsed: parsed,
-                generation: generations, log: log)
+                generation: generations, log: log, found: { [delivery] changes in delivery.add(changes) })
             state.sources.insert(source, for: key)
             return source
         }

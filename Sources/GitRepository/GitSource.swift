@@ -1,5 +1,6 @@
 import ConfigModel
 import ConfigRepositories
+import Crypto
 import Glibc
 import Locking
 import Telemetry
@@ -39,12 +40,13 @@ final class GitSource: Sendable {
     private let looking = Looking()
     private let folders = FolderCache()
     private let generation: Generation
+    private let found: @Sendable ([SnapshotChange]) -> Void
     private let flight = SingleFlight<Result<[SnapshotChange], ConfigError>>()
 
-    /// `folder` is this repository's own below the data folder.
+    /// `found` is told of changes in their order and must return at once. `folder` is this repository's own below the data folder.
     init(
         uri: GitURI, template: GitURI, settings: GitSettings, folder: String, threads: GitThreads, parsed: ParsedFiles,
-        generation: Generation, log: Log
+        generation: Generation, log: Log, found: @escaping @Sendable ([SnapshotChange]) -> Void
     ) {
         self.uri = uri
         self.template = template
@@ -53,9 +55,15 @@ final class GitSource: Sendable {
         self.threads = threads
         self.parsed = parsed
         self.generation = generation
+        self.found = found
         self.log = log
     }
 
+    /// What is served depends on what is judged, and that on the search paths.
+    private var record: String {
+        let paths = settings.searchPaths.joined(separator: "\n")
+        return folder + (paths.isEmpty ? "/served" : "/served-\(SHA256.hexadecimalDigest(of: paths).prefix(8))")
+    }
     private var mirror: String { folder + "/mirror.git" }
     var isLocal: Bool { uri.path != nil }
 
@@ -69,15 +77,15 @@ final class GitSource: Sendable {
     }
 
     /// What there is to answer from, looked for first where nothing is at hand or the settings ask for it.
-    func current(_ handle: @escaping @Sendable (SnapshotChange) async -> Void) async throws(ConfigError) -> GitSnapshot {
+    func current() async throws(ConfigError) -> GitSnapshot {
         if snapshot == nil {
             if !mayTry, let failure = state.withLock({ $0.failure }) { throw failure }
-            _ = try await look(remote: false, handle)
+            _ = try await look(remote: false)
         }
         if isLocal {
-            if isTooOld { await lookIfMoved(handle) }
+            if isTooOld { await lookIfMoved() }
         } else if snapshot == nil || isTooOld, mayTry {
-            do { _ = try await look(remote: true, handle) } catch {
+            do { _ = try await look(remote: true) } catch {
                 if snapshot == nil { throw error }
             }
         }
@@ -101,7 +109,7 @@ final class GitSource: Sendable {
 
     /// Looks because somebody asked for a label that is not known: at most once in five seconds for a remote, since anybody can ask for anything.
     /// Returns whether it looked.
-    func lookForLabel(_ handle: @escaping @Sendable (SnapshotChange) async -> Void) async -> Bool {
+    func lookForLabel() async -> Bool {
         let now = ContinuousClock.now
         let may = state.withLock { state in
             guard isLocal || state.lastAsk.map({ now - $0 >= .seconds(5) }) ?? true else { return false }
@@ -109,19 +117,17 @@ final class GitSource: Sendable {
             return true
         }
         guard may, mayTry else { return false }
-        return (try? await look(remote: true, handle)) != nil
+        return (try? await look(remote: true)) != nil
     }
 
-    /// Looks at the repository, at its remote too if asked; what was found is served when it returns, and `handle` was told.
-    func look(
-        remote: Bool, _ handle: @escaping @Sendable (SnapshotChange) async -> Void
-    ) async throws(ConfigError) -> [SnapshotChange] {
+    /// Looks at the repository, at its remote too if asked; what was found is served when it returns, and `found` was told.
+    func look(remote: Bool) async throws(ConfigError) -> [SnapshotChange] {
         let result = await flight.run {
             let began = ContinuousClock.now
             do throws(ConfigError) {
                 let changes = try await self.lookNow(remote: remote)
                 self.succeeded(began, remote: remote)
-                for change in changes { await handle(change) }
+                self.found(changes)
                 return .success(changes)
             } catch {
                 self.failed(error)
@@ -132,15 +138,15 @@ final class GitSource: Sendable {
     }
 
     /// A look only if the references of a repository on this machine have moved.
-    func lookIfMoved(_ handle: @escaping @Sendable (SnapshotChange) async -> Void) async {
+    func lookIfMoved() async {
         guard mayTry else { return }
         let moved = try? await threads.looking.run { [looking] in looking.watch?.hasChanged() ?? true }
-        if moved == true { _ = try? await look(remote: false, handle) }
+        if moved == true { _ = try? await look(remote: false) }
     }
 
     /// A look that is due by the clock; failures only count.
-    func lookInBackground(_ handle: @escaping @Sendable (SnapshotChange) async -> Void) async {
-        if mayTry { _ = try? await look(remote: true, handle) }
+    func lookInBackground() async {
+        if mayTry { _ = try? await look(remote: true) }
     }
 
     private func lookNow(remote: Bool) async throws(ConfigError) -> [SnapshotChange] {
@@ -156,14 +162,17 @@ final class GitSource: Sendable {
 
     private func fetch() async throws(ConfigError) {
         let call = BlockingCall(sshPort: uri.sshPort)
-        let fetch = RemoteFetch(uri: uri, mirror: mirror, settings: settings)
-        let (folder, limit) = (folder, settings.timeLimit)
+        let (uri, settings, folder, mirror, record) = (uri, settings, folder, mirror, record)
         let result: Result<Bool, ConfigError> = await withTaskGroup(of: Void.self) { group in
             group.addTask { await call.watch() }
             let result = await threads.result { () throws(ConfigError) in
                 GitSource.makeFolder(folder)
-                try RemoteFetch.makeMirror(at: fetch.mirror)
-                return try call.run(for: limit) { deadline in Result { () throws(ConfigError) in try fetch.run(until: deadline) } }.get()
+                try RemoteFetch.makeMirror(at: mirror)
+                let served = Array(ServedRecord(path: record).read().values)
+                let fetch = RemoteFetch(uri: uri, mirror: mirror, settings: settings, served: served)
+                return try call.run(for: settings.timeLimit) { deadline in
+                    Result { () throws(ConfigError) in try fetch.run(until: deadline) }
+                }.get()
             }
             group.cancelAll()
             return result
@@ -181,7 +190,7 @@ final class GitSource: Sendable {
             if !isLocal, access(mirror, F_OK) != 0 { return [] }
             let store = try LibGit2Store(path: path)
             GitSource.makeFolder(folder)
-            looking.recorded = ServedRecord(path: folder + "/served").read()
+            looking.recorded = ServedRecord(path: record).read()
             looking.succession = Succession(lastGood: looking.recorded)
             looking.watch = RefWatch(folder: store.folder)
             looking.store = store
@@ -212,7 +221,7 @@ final class GitSource: Sendable {
         state.withLock { $0.rejected = refused }
         if served != before || !steps.isEmpty { generation.advance() }
         if served.branches != looking.recorded {
-            ServedRecord(path: folder + "/served").write(served.branches)
+            ServedRecord(path: record).write(served.branches)
             looking.recorded = served.branches
         }
         return try changes(of: steps, from: before, context: context, store: store)

@@ -7,18 +7,43 @@ struct RemoteFetch: Sendable {
     let uri: GitURI
     let mirror: String
     let settings: GitSettings
+    /// Commits that are served although no reference may lead to them any more.
+    let served: [ObjectID]
+    private static let mostPacks = 50
+
+    init(uri: GitURI, mirror: String, settings: GitSettings, served: [ObjectID]) {
+        self.uri = uri
+        self.mirror = mirror
+        self.settings = settings
+        self.served = served
+    }
 
     /// Makes the mirror's branches and tags those of the remote, and returns whether something moved. Throws `.unavailable` when the remote
     /// cannot be reached or refuses, and leaves the mirror as it was.
     func run(until deadline: ContinuousClock.Instant) throws(ConfigError) -> Bool {
         guard GitLibrary.isStarted else { throw ConfigError(.unavailable, "libgit2 cannot be started") }
         do {
-            return try fetch(Exchange(settings: settings, deadline: deadline))
+            return try alone { () throws(GitError) in
+                let moved = try fetch(Exchange(settings: settings, deadline: deadline))
+                let packs = MirrorPacks(mirror: mirror)
+                // Only for speed: what cannot be gathered now stays where it is.
+                if moved, packs.names.count > Self.mostPacks { try? packs.gather(keeping: served) }
+                return moved
+            }
         } catch {
             let late = ContinuousClock.now >= deadline
             let why = late ? "it did not answer within \(settings.timeLimit)" : Self.clean(error.message, of: uri)
             throw ConfigError(.unavailable, "cannot read \(uri.shown): \(why)")
         }
+    }
+
+    /// Waits until no other repository, of this process or another, brings something into the same mirror.
+    private func alone<T>(_ body: () throws(GitError) -> T) throws(GitError) -> T {
+        let lock = open(mirror + "/carillon.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard lock >= 0 else { throw GitError(message: "cannot write to its mirror \(mirror): \(String(cString: strerror(errno)))") }
+        defer { close(lock) }
+        guard flock(lock, LOCK_EX) == 0 else { throw GitError(message: "its mirror \(mirror) is in use") }
+        return try body()
     }
 
     /// Creates the bare repository that mirrors into; does nothing when it is there.

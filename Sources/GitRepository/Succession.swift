@@ -45,7 +45,7 @@ struct Succession: Sendable {
             var step = Step(name: name, from: served.branches[name], to: new, paths: [], rejected: nil, served: served)
             if let old = step.from, let before = try? tree(old) {
                 step.paths = try after.changes(since: before)
-                do { try judge(after, step.paths) } catch {
+                do { try judge(after, step.paths + after.movedLinks(since: before)) } catch {
                     guard error.code == .broken else { throw error }
                     let reason = ConfigError(.broken, "commit \(new.hex.prefix(12)) of \(name) is not served: \(error.message)")
                     rejected[name] = (new, reason)

@@ -61,6 +61,11 @@ final class Upstream: Sendable {
         try FileManager.default.moveItem(atPath: from, toPath: other)
     }
 
+    /// Files of packs in all mirrors.
+    func packs() throws -> [String] {
+        try FileManager.default.subpathsOfDirectory(atPath: data).filter { $0.hasSuffix(".pack") }
+    }
+
     struct GitFailed: Error {
         let arguments: [String]
         let output: String
