@@ -38,7 +38,9 @@ extension Agent {
     /// Asks the server without an event, and tells the bus when something else runs afterwards.
     func compare(_ reason: String) async {
         do {
-            if try await update(minimumVersion: nil) == .applied { report() }
+            let before = running
+            _ = try await update(minimumVersion: nil)
+            if running != before { report() }
         } catch is CancellationError {
         } catch let error as ConfigError where error.code == .cancelled {
         } catch {

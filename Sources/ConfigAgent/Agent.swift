@@ -27,7 +27,7 @@ package final class Agent: Service {
         var phase = Supervision.Phase.unconfigured
         var nextChange: UInt64 = 0
         /// Those who wait until their change is in force.
-        var waiters: [UInt64: CheckedContinuation<AgentFailure?, Never>] = [:]
+        var waiters: [UInt64: CheckedContinuation<CommandFailure?, Never>] = [:]
         var isOver = false
     }
     private let state = Locked(State())
@@ -120,7 +120,7 @@ package final class Agent: Service {
                             input.yield(.timer(id))
                         }
                     case .applied(let change): answer(change, nil)
-                    case .failed(let change, let reason): answer(change, AgentFailure(description: reason))
+                    case .failed(let change, let reason): answer(change, CommandFailure(description: reason))
                     case .crashed(let exit): log.error("the command failed and is started again after a pause", ["exit": "\(exit)"])
                     case .finish(let code):
                         log.info("the command has ended", ["code": "\(code)"])
@@ -159,25 +159,25 @@ package final class Agent: Service {
             state.nextChange += 1
             return state.nextChange
         }
-        let failure: AgentFailure? = await withTaskCancellationHandler {
+        let failure: CommandFailure? = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
                     if !state.isOver, !Task.isCancelled { state.waiters[change] = continuation }
                     return state.isOver || Task.isCancelled
                 }
                 if isOver {
-                    continuation.resume(returning: AgentFailure(description: "the agent is ending"))
+                    continuation.resume(returning: CommandFailure(description: "the agent is ending"))
                 } else {
                     input.yield(.configured(change: change, concernsCommand: concernsCommand))
                 }
             }
         } onCancel: {
-            answer(change, AgentFailure(description: "the change took too long, or was cancelled"))
+            answer(change, CommandFailure(description: "the change took too long, or was cancelled"))
         }
         if let failure { throw failure }
     }
 
-    private func answer(_ change: UInt64, _ failure: AgentFailure?) {
+    private func answer(_ change: UInt64, _ failure: CommandFailure?) {
         state.withLock { $0.waiters.removeValue(forKey: change) }?.resume(returning: failure)
     }
 
@@ -188,7 +188,7 @@ package final class Agent: Service {
             defer { state.waiters = [:] }
             return state.waiters.values.map { $0 }
         }
-        for waiter in waiters { waiter.resume(returning: AgentFailure(description: "the agent is ending")) }
+        for waiter in waiters { waiter.resume(returning: CommandFailure(description: "the agent is ending")) }
     }
 
     /// Whether the command is waiting to be started again after it failed.
@@ -203,6 +203,11 @@ package final class Agent: Service {
 
     /// Tells the bus what runs now.
     func report() { if let running { bus?.setRunning(running, report: true) } }
+}
+
+/// A change that the command has not got. Never holds a value.
+struct CommandFailure: Error, Sendable, Hashable, CustomStringConvertible {
+    let description: String
 }
 
 /// A change that is not in force. Never holds a value.

@@ -74,3 +74,10 @@ public struct ConfigClientSettings: Sendable {
         self.attempts = attempts
     }
 }
+
+extension ConfigClientSettings: CustomStringConvertible {
+    /// Application, profiles and label: neither token nor credentials, which may also stand in headers and servers.
+    public var description: String {
+        "\(application)/\(profiles.isEmpty ? "default" : profiles.joined(separator: ","))\(label.map { "/\($0)" } ?? "")"
+    }
+}

@@ -10,6 +10,8 @@ public struct ConfigSnapshot: ConfigReader {
         let environment: ConfigEnvironment
         let entries: [String: ConfigEntry]
         let sortedKeys: [String]
+        /// The canonical form of each of `sortedKeys`.
+        let canonicalForms: [String]
         let canonicalKeys: [String: String]
         let contentHash: String
 
@@ -19,8 +21,9 @@ public struct ConfigSnapshot: ConfigReader {
             let entries = MergedView.entries(of: environment, merged)
             self.entries = entries
             sortedKeys = entries.keys.sorted()
+            canonicalForms = sortedKeys.map(RelaxedName.canonical)
             var canonicalKeys: [String: String] = [:]
-            for key in sortedKeys where canonicalKeys[RelaxedName.canonical(key)] == nil { canonicalKeys[RelaxedName.canonical(key)] = key }
+            for (key, canonical) in zip(sortedKeys, canonicalForms) where canonicalKeys[canonical] == nil { canonicalKeys[canonical] = key }
             self.canonicalKeys = canonicalKeys
             contentHash = ConfigEnvironment.contentHash(of: merged)
         }
@@ -51,8 +54,8 @@ public struct ConfigSnapshot: ConfigReader {
     public func entries(under prefix: String) -> [ConfigEntry] {
         let canonical = RelaxedName.canonical(prefix)
         record?.read(prefix: canonical)
-        return storage.sortedKeys.compactMap { key in
-            KeyPrefix.contains(RelaxedName.canonical(key), under: canonical) ? storage.entries[key] : nil
+        return zip(storage.sortedKeys, storage.canonicalForms).compactMap { key, form in
+            KeyPrefix.contains(form, under: canonical) ? storage.entries[key] : nil
         }
     }
 

@@ -1,7 +1,7 @@
 package import HTTP
 
 /// A request to send.
-package struct HTTPClientRequest: Sendable {
+package struct HTTPClientRequest: Sendable, CustomStringConvertible {
     /// Sent as `Authorization: Basic …`. Never shown by `description`.
     package struct Credentials: Sendable, CustomStringConvertible {
         package var user: String
@@ -43,13 +43,22 @@ package struct HTTPClientRequest: Sendable {
     /// The URL for messages: without credentials and without its query, which may carry a token.
     package var shownURL: String { Self.shown(url) }
 
+    /// Method and URL for messages: header fields and bodies may hold secrets.
+    package var description: String { "\(method) \(shownURL)" }
+
+    /// Any text that should be a URL, for messages. What cannot be told from a password is hidden, too.
     package static func shown(_ url: String) -> String {
         var rest = url[...]
         if let end = rest.firstIndex(where: { $0 == "?" || $0 == "#" }) { rest = rest[..<end] }
-        guard let scheme = rest.firstRange(of: "://") else { return String(rest) }
-        let authorityEnd = rest[scheme.upperBound...].firstIndex(of: "/") ?? rest.endIndex
-        let authority = rest[scheme.upperBound..<authorityEnd]
-        let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
-        return String(rest[..<scheme.upperBound]) + host + rest[authorityEnd...]
+        guard let scheme = rest.firstRange(of: "://") else {
+            return String(rest[(rest.lastIndex(of: "@").map { rest.index(after: $0) } ?? rest.startIndex)...])
+        }
+        let end = rest[scheme.upperBound...].firstIndex(of: "/") ?? rest.endIndex
+        var host = rest[scheme.upperBound..<end]
+        if let at = host.lastIndex(of: "@") { host = host[host.index(after: at)...] }
+        // A password with a slash or question mark in it cuts the authority short: then what looks like a port is none.
+        let port = host.lastIndex(of: ":").map { host[host.index(after: $0)...] } ?? ""
+        guard host.hasSuffix("]") || port.allSatisfy({ $0.isASCII && $0.isNumber }) else { return rest[..<scheme.upperBound] + "***" }
+        return String(rest[..<scheme.upperBound]) + host + rest[end...]
     }
 }

@@ -196,6 +196,7 @@ struct AgentTests {
         } _: { bench in
             try await eventually { bench.ended.isOver }
             #expect(bench.agent.exitCode == 127)
+            #expect(bench.ended.error == nil)
         }
     }
 

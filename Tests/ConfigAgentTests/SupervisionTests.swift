@@ -138,7 +138,7 @@ struct SupervisionTests {
     @Test(arguments: [ChangeMode.restart, .signal(1), .rewrite])
     func `whatever comes in whatever order, nothing is started twice, no change is forgotten, and the end is the end`(_ mode: ChangeMode) {
         var random = Numbers(state: 42)
-        for round in 0..<4000 {
+        for round in 0..<3500 {
             var machine = Self.machine(mode, command: round % 8 == 0 ? [] : ["x"])
             var world = World()
             for _ in 0..<40 {

@@ -56,7 +56,7 @@ struct HTTPClientTests {
         try await withServer { head, _, connection in
             connection.write(String(head.split(separator: " ")[1]).answer())
         } _: { server in
-            let client = HTTPClient(HTTPClientConfiguration(connectionsPerHost: 100))
+            let client = HTTPClient(HTTPClientConfiguration(totalLimit: .seconds(50), connectionsPerHost: 100))
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 for number in 0..<1000 {
                     group.addTask { try await client.send(HTTPClientRequest("GET", server.url("/\(number)"))).text == "/\(number)" }
@@ -120,6 +120,15 @@ struct HTTPClientTests {
                 HTTPClientRequest(method, "http://127.0.0.1:1/", headers: HTTPHeaders([(name: name, value: value)])))
         }
         #expect(error?.code == .invalid)
+    }
+
+    @Test(arguments: [
+        ("http://h/p?t=secret#x", "http://h/p"), ("http://u:secret@h:1/p@q", "http://h:1/p@q"), ("https://secret@h", "https://h"),
+        ("http://[::1]:8/p", "http://[::1]:8/p"), ("http://u@[::1]", "http://[::1]"), ("u:secret@h:1", "h:1"), ("h", "h"), ("", ""),
+        ("http://u:se/cret@h", "http://***"), ("http://u:secret?@h", "http://***"), ("http://u:a@secret@h", "http://h"),
+    ])
+    func `a URL is shown without credentials and query`(_ url: String, _ expected: String) {
+        #expect(HTTPClientRequest.shown(url) == expected)
     }
 
     @Test func `redirects are followed within their limit, and credentials stay with their origin`() async throws {

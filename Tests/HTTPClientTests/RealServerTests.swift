@@ -14,7 +14,7 @@ struct RealServerTests {
         var router = Router()
         router.add("POST", "/{name}") { request, values in HTTPResponse(bytes: request.body, type: "text/\(values["name"] ?? "")") }
         try await TestHTTPServer.with(router) { server in
-            let client = HTTPClient()
+            let client = HTTPClient(HTTPClientConfiguration(totalLimit: .seconds(100), idleLimit: .seconds(100)))
             try await withThrowingTaskGroup(of: Bool.self) { group in
                 for number in 0..<1000 {
                     group.addTask {

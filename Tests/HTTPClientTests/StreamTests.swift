@@ -26,7 +26,7 @@ struct StreamTests {
 
     @Test func `a reader that is behind stops the sender, and nothing is lost`() async throws {
         let sent = Locked(0)
-        let total = 48 << 20
+        let total = 24 << 20
         try await withServer { _, _, connection in
             connection.write("HTTP/1.1 200 OK\r\nContent-Length: \(total)\r\n\r\n")
             let piece = (0..<(64 << 10)).map { UInt8(truncatingIfNeeded: $0 &* 31) }
