@@ -127,7 +127,7 @@ let testTargets: [Target] = [
     tests("RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("HTTPBinderTests", ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("ChannelsTests", ["Channels", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
-    tests("BusTests", ["Bus", "BusEndpoints", "Convergence", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("BusTests", ["Bus", "BusEndpoints", "Channels", "Convergence", "HTTPBinder", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConvergenceTests", ["Convergence", "Bus", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry", "ConfigModel"]),
     tests("ConfigModelTests", ["ConfigModel", "Crypto"]),
     tests("PropertyFormatsTests", ["PropertyFormats", "ConfigModel", "ConfigRepositories"]),
