@@ -48,6 +48,7 @@ let ground: [Target] = [
     library("Identity", ["Crypto", "HTTP"]),
     library("Settings", ["PropertyFormats", "ConfigModel", "Options"]),
     library("Options"),
+    library("SpringSettings", ["ConfigModel", "PropertyFormats"]),
 ]
 
 let streams: [Target] = [
@@ -90,14 +91,14 @@ let programs: [Target] = [
         "Roles",
         [
             "Bus", "BusEndpoints", "Channels", "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer",
-            "Convergence", "Crypto", "GitRepository", "HTTP", "HTTPBinder", "HTTPClient", "HTTPServer", "Lifecycle", "LocalBinder", "Locking",
-            "PropertyFormats", "RabbitMQBinder", "Settings", "Streams", "Telemetry",
+            "Convergence", "Crypto", "GitRepository", "HTTP", "HTTPBinder", "HTTPClient", "HTTPServer", "Identity", "Lifecycle", "LocalBinder", "Locking",
+            "PropertyFormats", "RabbitMQBinder", "Settings", "SpringSettings", "Streams", "Telemetry",
         ]),
     .executableTarget(
         name: "carillon",
         dependencies: [
             "Bus", "Channels", "ConfigAgent", "ConfigClient", "ConfigModel", "Convergence", "HTTP", "HTTPBinder",
-            "HTTPClient", "Lifecycle", "Locking", "Options", "PropertyFormats", "Roles", "Settings", "Streams", "Telemetry",
+            "HTTPClient", "Lifecycle", "Locking", "Options", "PropertyFormats", "Roles", "Settings", "Streams", "Telemetry", "ThreadExecutor",
         ],
         swiftSettings: features),
 ]
@@ -120,6 +121,7 @@ let testTargets: [Target] = [
     tests("CryptoTests", ["Crypto"]),
     tests("SQLiteTests", ["SQLite", "ThreadExecutor"]),
     tests("IdentityTests", ["Identity", "Crypto", "HTTP"]),
+    tests("SpringSettingsTests", ["SpringSettings", "ConfigModel", "PropertyFormats"]),
     tests("SettingsTests", ["Settings", "PropertyFormats", "ConfigModel"]),
     tests("OptionsTests", ["Options"]),
     tests("StreamsTests", ["Streams", "LocalBinder", "Lifecycle", "Locking", "Telemetry"]),
@@ -136,6 +138,7 @@ let testTargets: [Target] = [
     tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
     tests("ConfigClientTests", ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("CarillonTests", ["carillon", "Locking", "Streams", "Lifecycle"]),
     tests("RolesTests", ["Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry"]),
 ]
 

@@ -14,6 +14,17 @@ package struct CarillonSettings: Sendable, Equatable {
     package var bus = BusName()
     package var monitor = Monitor()
     package var log = LogLevel.info
+    /// Stands before the whole server, as Spring Security's single user does; only taken over from the original server's own file.
+    package var user: User?
+
+    package struct User: Sendable, Equatable {
+        package var name: String
+        package var password: String
+        package init(name: String, password: String) {
+            self.name = name
+            self.password = password
+        }
+    }
 
     package struct Server: Sendable, Equatable {
         package var address = "127.0.0.1"
@@ -21,6 +32,8 @@ package struct CarillonSettings: Sendable, Equatable {
         package var tls: TLS?
         /// What every configuration route starts with; empty: nothing.
         package var prefix = ""
+        /// Whether an application that nothing is known of gets an empty environment; else 404.
+        package var acceptsEmpty = true
         /// Largest request body, in bytes.
         package var maximumBody = 1 << 20
     }
@@ -30,6 +43,12 @@ package struct CarillonSettings: Sendable, Equatable {
         package var certificate: String
         package var key: String
         package var clientCA: String?
+
+        package init(certificate: String, key: String, clientCA: String? = nil) {
+            self.certificate = certificate
+            self.key = key
+            self.clientCA = clientCA
+        }
     }
 
     /// Who may change something.
@@ -80,11 +99,16 @@ package struct CarillonSettings: Sendable, Equatable {
         package var privateKey: String?
         package var passphrase: String?
         package var verifiesCertificates = true
+
+        package init(uri: String) { self.uri = uri }
     }
 
     package struct BusName: Sendable, Equatable {
         package var destination = "springCloudBus"
         package var application = "config-server"
+        /// The whole bus id; nil: made of application, port and a random part.
+        package var id: String?
+        package var acknowledges = true
     }
 
     /// Secrets that webhooks are signed with, by provider.
@@ -112,6 +136,8 @@ package struct CarillonSettings: Sendable, Equatable {
         overrides = reader.everything(below: "overrides")
         bus.destination = reader.string("bus.destination") ?? bus.destination
         bus.application = reader.string("bus.application") ?? bus.application
+        bus.id = reader.string("bus.id")
+        bus.acknowledges = try reader.flag("bus.acknowledges") ?? bus.acknowledges
         monitor.secret = try reader.secret("monitor.secret")
         log = try reader.choice("log.level", LogLevel.self) ?? log
         try reader.refuseUnknown()
@@ -123,6 +149,7 @@ package struct CarillonSettings: Sendable, Equatable {
         server.address = reader.string("server.address") ?? server.address
         server.port = try reader.number("server.port", in: 0...65535) ?? server.port
         server.prefix = reader.string("server.prefix") ?? server.prefix
+        server.acceptsEmpty = try reader.flag("server.accept-empty") ?? server.acceptsEmpty
         server.maximumBody = try reader.number("server.maximum-body", in: 1024...(1 << 30)) ?? server.maximumBody
         let tls = (reader.string("server.tls.certificate"), reader.string("server.tls.key"), reader.string("server.tls.client-ca"))
         switch tls {

@@ -1,5 +1,5 @@
 import FoundationEssentials
-package import ConfigModel
+import ConfigModel
 import Options
 
 /// Reads flat properties into typed values and notices every key that nobody asked for.
@@ -185,19 +185,6 @@ package struct SettingsError: Error, CustomStringConvertible, Equatable {
     package let message: String
     package init(message: String) { self.message = message }
     package var description: String { message }
-}
-
-extension PropertyValue {
-    /// The value as it would stand in a file.
-    package var text: String {
-        switch self {
-        case .string(let text), .integer(let text): text
-        case .double(let number): "\(number)"
-        case .boolean(let flag): "\(flag)"
-        case .timestamp(let milliseconds): "\(milliseconds)"
-        case .binary: "(binary)"
-        }
-    }
 }
 
 extension StringProtocol {

@@ -1,0 +1,110 @@
+import Bus
+import ConfigModel
+import ConfigRepositories
+import Lifecycle
+import Locking
+import Streams
+import Telemetry
+
+/// Turns new snapshots into refresh events for those whose configuration they really change.
+///
+/// While the broker is away, changes wait; those of one label become one, from the oldest snapshot that was published to the newest.
+final class ChangePublisher: Service {
+    let name = "change publisher"
+    private let bus: EventBus
+    private let audiences: @Sendable () -> [Audience]
+    private let log: Log
+    private let metrics: Metrics
+    private struct State {
+        var waiting: [SnapshotChange] = []
+        var wake: ShutdownSignal?
+    }
+    private let state = Locked(State())
+
+    /// `audiences` tells who asked for configuration lately.
+    init(bus: EventBus, audiences: @escaping @Sendable () -> [Audience], log: Log, metrics: Metrics) {
+        self.bus = bus
+        self.audiences = audiences
+        self.log = log
+        self.metrics = metrics
+    }
+
+    /// Takes a change; returns at once.
+    func take(_ change: SnapshotChange) {
+        metrics.count(
+            "carillon_config_snapshots_total", ["outcome": change.rejected == nil ? "served" : "rejected"],
+            help: "New snapshots of repositories.")
+        guard change.rejected == nil, change.before != nil else { return }
+        let wake = state.withLock { state in
+            if let index = state.waiting.firstIndex(where: { $0.label == change.label && $0.to == change.from }) {
+                var merged = change
+                merged.from = state.waiting[index].from
+                merged.before = state.waiting[index].before
+                merged.paths = Array(Set(state.waiting[index].paths + change.paths)).sorted()
+                state.waiting[index] = merged
+            } else {
+                state.waiting.append(change)
+            }
+            defer { state.wake = nil }
+            return state.wake
+        }
+        wake?.request()
+    }
+
+    func run(_ life: ServiceLife) async throws {
+        life.started()
+        _ = try await life.cancelOnShutdown { [self] in
+            var pause = Duration.milliseconds(250)
+            while true {
+                guard let change = state.withLock({ $0.waiting.first }) else {
+                    await idle()
+                    try Task.checkCancellation()
+                    continue
+                }
+                do throws(BinderError) {
+                    try await publish(change)
+                    pause = .milliseconds(250)
+                    state.withLock { state in
+                        // A newer change may have been merged into it meanwhile: then that one is still to be published.
+                        if let index = state.waiting.firstIndex(where: { $0.label == change.label && $0.to == change.to }) {
+                            state.waiting.remove(at: index)
+                        }
+                    }
+                } catch {
+                    log.warning("a change is not published yet; trying again", ["version": change.to, "reason": error.message])
+                    try await Task.sleep(for: pause * Double.random(in: 0.8...1.2))
+                    pause = min(pause * 2, .seconds(15))
+                }
+            }
+        }
+    }
+
+    private func idle() async {
+        let signal = ShutdownSignal()
+        let now = state.withLock { state in
+            guard state.waiting.isEmpty else { return true }
+            state.wake = signal
+            return false
+        }
+        if !now { await signal.wait() }
+    }
+
+    private func publish(_ change: SnapshotChange) async throws(BinderError) {
+        guard let before = change.before else { return }
+        let diff = await EffectiveDiff(from: before, to: change.after, audiences: audiences())
+        let notices = diff.notices
+        for notice in notices {
+            let details = RefreshDetails(
+                version: change.to, hash: notice.hash, label: change.label, keys: notice.keys,
+                commit: RefreshDetails.Commit(id: change.to, author: change.author, time: change.time))
+            _ = try await bus.refresh(notice.destination, details: details)
+        }
+        metrics.count("carillon_refreshes_total", by: Double(notices.count), help: "Refresh events published for changes of repositories.")
+        log.info(
+            notices.isEmpty ? "a change concerns nobody known" : "a change is published",
+            [
+                "version": change.to, "label": change.label ?? "", "audiences": "\(diff.changes.count) of \(diff.compared)",
+                "destinations": notices.map(\.destination).joined(separator: " "),
+            ])
+    }
+}

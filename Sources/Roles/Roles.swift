@@ -1,1 +1,0 @@
-// The first code of this target is on its way.

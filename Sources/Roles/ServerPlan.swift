@@ -1,0 +1,65 @@
+import ConfigRepositories
+import Foundation
+import PropertyFormats
+package import Settings
+package import SpringSettings
+package import Telemetry
+
+/// What a server is to be made of, read and checked, before anything runs.
+package struct ServerPlan: Sendable {
+    package let settings: CarillonSettings
+    /// Where the settings come from the original server's own file.
+    package let spring: SpringSettings?
+
+    package init(_ settings: CarillonSettings) {
+        self.settings = settings
+        spring = nil
+    }
+
+    /// Reads the original server's `application.yml` or `.properties`. `commandLine` has Carillon's settings by their keys, such as
+    /// `server.port`; they outrank the file. Behaves as the file says, so that it listens on every address and asks for no token where the
+    /// original does.
+    package init(
+        springFile path: String, environment: [String: String] = ProcessInfo.processInfo.environment, commandLine: [String: String] = [:]
+    ) throws(SettingsError) {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw SettingsError(message: "the settings file \(path) cannot be read; is the path right?")
+        }
+        let spring: SpringSettings
+        do {
+            spring = try SpringSettings(documents: try PropertyFile.parse(Array(data), path: path), file: path, environment: environment)
+        } catch {
+            throw SettingsError(message: "\(error)")
+        }
+        var settings = try CarillonSettings(file: path, properties: [], environment: [:], commandLine: commandLine)
+        if commandLine["server.port"] == nil { settings.server.port = spring.port ?? 8080 }
+        if commandLine["server.address"] == nil { settings.server.address = spring.address ?? "0.0.0.0" }
+        settings.server.tls = spring.tls.map { CarillonSettings.TLS(certificate: $0.certificate, key: $0.key) }
+        settings.server.prefix = spring.prefix
+        settings.server.acceptsEmpty = spring.acceptsEmpty
+        settings.security = .open
+        settings.user = spring.user.map { CarillonSettings.User(name: $0.name, password: $0.password) }
+        if commandLine["binder"] == nil { settings.binder = spring.bus.isEnabled ? spring.broker?.uri ?? "local:" : "local:" }
+        settings.bus.destination = spring.bus.destination
+        settings.bus.application = spring.bus.application
+        settings.bus.id = spring.bus.id
+        settings.bus.acknowledges = spring.bus.acknowledges
+        self.settings = settings
+        self.spring = spring
+    }
+
+    /// Makes the server. Throws `SettingsError` and the like where the settings cannot be carried out.
+    package func role(log: Log, metrics: Metrics = Metrics()) throws -> ServerRole {
+        let data = try StateFolder.prepare(settings.data)
+        let binder = try BinderURI(settings.binder ?? "local:\(data)/broker").binder(
+            name: settings.bus.application, log: log, metrics: metrics)
+        let repositories: RepositorySetup
+        if let spring {
+            for ignored in spring.ignored { log.info("a setting is ignored", ["key": ignored.key, "reason": ignored.reason]) }
+            repositories = try RepositorySetup(spring, data: data, log: log)
+        } else {
+            repositories = try RepositorySetup(settings, data: data, log: log)
+        }
+        return try ServerRole(settings, repositories: repositories, binder: binder, log: log, metrics: metrics)
+    }
+}

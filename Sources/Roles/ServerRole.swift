@@ -1,0 +1,115 @@
+import Bus
+import BusEndpoints
+import Channels
+import ConfigRepositories
+import ConfigServer
+import Convergence
+package import HTTP
+import HTTPServer
+import Identity
+package import Lifecycle
+package import Settings
+package import Streams
+package import Telemetry
+
+/// `carillon serve`: configuration, bus, event channels and convergence in one process.
+package struct ServerRole: Service {
+    package let name = "server"
+    /// All routes, as a value that is tested without a port.
+    package let router: Router
+    private let server: HTTPServer
+    private let services: [any Service]
+    private let address: String
+    private let log: Log
+
+    /// The port that it listens on, once it runs.
+    package var port: Int { server.port }
+
+    /// Composes the server. `data` is the folder for what must survive.
+    package init(_ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, log: Log, metrics: Metrics) throws {
+        self.log = log
+        address = settings.server.address
+        let access = settings.access
+        if access.leavesDoorsOpen { log.warning("anybody on the network may change something here: `security: open`") }
+
+        var configuration = EventBus.Configuration()
+        configuration.destination = try Destination(settings.bus.destination)
+        configuration.acknowledges = settings.bus.acknowledges
+        let bus = EventBus(
+            id: try settings.bus.id.map { id throws(BinderError) in try BusID(id) }
+                ?? BusID(application: settings.bus.application, index: String(settings.server.port)), binder: binder,
+            configuration: configuration, log: log.of("bus"), metrics: metrics)
+        let convergence = FleetConvergence()
+        convergence.watch(bus)
+
+        let configRoutes = ConfigRoutes(
+            repositories.repository,
+            settings: ConfigRoutes.Settings(prefix: settings.server.prefix, acceptsEmpty: settings.server.acceptsEmpty),
+            changing: repositories.changing)
+        let publisher = ChangePublisher(
+            bus: bus, audiences: { Array(Set(configRoutes.audiences).union(convergence.audiences)) }, log: log.of("changes"),
+            metrics: metrics)
+        for repository in repositories.changing { repository.onChange { publisher.take($0) } }
+
+        // Another server tells of a commit that this one may not have seen yet.
+        let changing = repositories.changing
+        bus.handle(.refresh) { [id = bus.id.text] message in
+            if message.event.origin != id { await Self.look(changing, log) }
+            return EventBus.Handled(.none)
+        }
+
+        let channels = Channels(binder: binder, log: log.of("channels"), metrics: metrics)
+
+        let operations = OperationsRoutes(
+            checks: [
+                .init("binder") { binder.readiness.problem },
+                .init("bus") { bus.readiness.problem },
+            ], metrics: metrics)
+        var router = Router()
+        router.add(middleware: access.middleware)
+        operations.add(to: &router)
+        router.add(
+            BusRoutes(
+                bus: bus, knownIDs: { convergence.knownIDs },
+                details: { _ in
+                    // Instances that are told to read again must find what is newest.
+                    await Self.look(changing, log)
+                    return RefreshDetails()
+                }
+            ).router)
+        router.add(ConvergenceRoutes(convergence).router)
+        router.add(channels.router)
+        configRoutes.install(in: &router)
+        self.router = router
+
+        server = HTTPServer(
+            configuration: try settings.httpServer(), handler: router, log: log.of("http"), metrics: metrics)
+        services = [binder, bus, publisher, channels] + repositories.changing + [server]
+    }
+
+    /// Looks for changes now; a source that is away keeps nobody from going on with what is served.
+    private static func look(_ repositories: [any ChangingRepository], _ log: Log) async {
+        for repository in repositories {
+            do { try await repository.refresh() } catch { log.warning("a repository cannot be looked at", ["reason": error.message]) }
+        }
+    }
+
+    package func run(_ life: ServiceLife) async throws {
+        let group = ServiceGroup(name: name, services, log: log)
+        try await group.run(
+            ServiceLife(shutdown: life.shutdown) {
+                log.info("serving", ["address": address, "port": String(port)])
+                life.started()
+            })
+    }
+}
+
+extension Readiness {
+    /// Why not, for people.
+    var problem: String? {
+        switch self {
+        case .ready: nil
+        case .waiting(let reason): reason
+        }
+    }
+}

@@ -1,0 +1,17 @@
+import Options
+import Roles
+import Streams
+import Telemetry
+
+/// The broker that a command talks to: the server's event channels, or the broker itself where `--binder` names one.
+enum Broker {
+    static let options =
+        [Command.Option("binder", value: "URI", "talk to this broker instead of the server: amqp://user:password@host:port/vhost")]
+        + Server.options
+
+    static func binder(_ invocation: Invocation, log: Log) throws -> any Binder {
+        let server = try Server(invocation)
+        return try BinderURI(invocation.value("binder") ?? server.url).binder(
+            token: server.token, authorityFile: server.authorityFile, log: log)
+    }
+}

@@ -1,4 +1,0 @@
-@main
-enum Carillon {
-    static func main() {}
-}

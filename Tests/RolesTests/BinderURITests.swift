@@ -1,0 +1,29 @@
+import LocalBinder
+import Roles
+import Settings
+import Streams
+import Telemetry
+import Testing
+
+@Suite struct BinderURITests {
+    @Test(arguments: [("local:", "local binder"), ("amqp://guest:guest@127.0.0.1:5672/", "rabbitmq")])
+    func `a URI names its binder`(uri: String, name: String) throws {
+        #expect(try BinderURI(uri).binder(log: .silent).name == name)
+    }
+
+    @Test(arguments: ["", "ftp://host", "host:5672", "kafka://host:9092"])
+    func `another scheme is refused with those that can be used`(uri: String) {
+        let error = #expect(throws: SettingsError.self) { try BinderURI(uri) }
+        #expect(error?.message.contains("amqp://") == true)
+    }
+
+    @Test(arguments: ["amqp://guest:s3cret@:99999/", "amqp://guest:s3cret@host:port/"])
+    func `a URI that cannot be connected to is refused without its password`(uri: String) {
+        do {
+            _ = try BinderURI(uri).binder(log: .silent)
+            Issue.record("\(uri) was accepted")
+        } catch {
+            #expect(!"\(error)".contains("s3cret"))
+        }
+    }
+}
