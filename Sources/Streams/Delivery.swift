@@ -14,6 +14,7 @@ public struct Deliveries: ~Copyable {
 
     /// As `next()`, and nil when `shutdown` is asked for while nothing has come.
     package mutating func next(until shutdown: ShutdownSignal) async throws(BinderError) -> Delivery? {
+        if shutdown.isRequested { return nil }  // what waits is left to the other members of the group
         let source = source
         let result = await withTaskGroup(of: Result<ReceivedEnvelope?, BinderError>?.self) { group in
             group.addTask {

@@ -1,3 +1,4 @@
+import Lifecycle
 import LocalBinder
 import Roles
 import Settings
