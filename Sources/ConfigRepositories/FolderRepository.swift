@@ -139,11 +139,7 @@ package final class FolderRepository: ChangingRepository {
                 if before != state.status { state.generation += 1 }
             }
             guard case .step(_, let change) = finding else { return }
-            if let rejected = change.rejected {
-                self.log.error("a change is not served: it breaks a file", ["reason": rejected.message])
-            } else {
-                self.log.info("serving", ["version": change.to, "changed": String(change.paths.count)])
-            }
+            if change.rejected == nil { self.log.info("the folders are read", ["version": change.to, "changed": String(change.paths.count)]) }
         }
     }
 

@@ -29,12 +29,17 @@ final class ChangePublisher: Service {
         self.metrics = metrics
     }
 
-    /// Takes a change; returns at once.
-    func take(_ change: SnapshotChange) {
+    /// Takes a change; returns at once. One that is rejected, or not to be published, is only counted and logged.
+    func take(_ change: SnapshotChange, publishes: Bool = true) {
         metrics.count(
             "carillon_config_snapshots_total", ["outcome": change.rejected == nil ? "served" : "rejected"],
             help: "New snapshots of repositories.")
-        guard change.rejected == nil, change.before != nil else { return }
+        if let rejected = change.rejected {
+            log.error(
+                "a change is not served; the last good one stays",
+                ["version": change.to, "label": change.label ?? "", "reason": rejected.message])
+        }
+        guard publishes, change.rejected == nil, change.before != nil else { return }
         let wake = state.withLock { state in
             if let index = state.waiting.firstIndex(where: { $0.label == change.label && $0.to == change.from }) {
                 var merged = change

@@ -13,7 +13,7 @@ extension RepositorySetup {
         var changing: [any ChangingRepository] = []
         func git(_ git: SpringSettings.Git, absence: ConfigError.Code) throws -> GitRepository {
             let repository = try GitRepository(
-                Self.settings(git, absence: absence), data: data + "/mirrors", parsed: parsed, log: log.of("git"))
+                try Self.settings(git, absence: absence), data: data + "/mirrors", parsed: parsed, log: log.of("git"))
             changing.append(repository)
             return repository
         }
@@ -42,11 +42,14 @@ extension RepositorySetup {
             changing: changing)
     }
 
-    private static func settings(_ git: SpringSettings.Git, absence: ConfigError.Code) -> GitSettings {
-        GitSettings(
+    private static func settings(_ git: SpringSettings.Git, absence: ConfigError.Code) throws -> GitSettings {
+        // A repository on this machine is read where it lies: the rate of refreshes does not concern it.
+        let isLocal = try GitURI(git.uri).path != nil
+        let freshness: GitSettings.Freshness =
+            isLocal ? .onRequest(olderThan: .zero) : git.refreshRate < 0 ? .onDemand : .onRequest(olderThan: .seconds(git.refreshRate))
+        return GitSettings(
             uri: git.uri, searchPaths: git.searchPaths, defaultLabel: git.defaultLabel, triesMaster: git.triesMaster,
-            freshness: git.refreshRate < 0 ? .onDemand : .onRequest(olderThan: .seconds(git.refreshRate)),
-            timeLimit: .seconds(max(1, git.timeout)), followsDeletions: git.deletesUntrackedBranches,
+            freshness: freshness, timeLimit: .seconds(max(1, git.timeout)), followsDeletions: git.deletesUntrackedBranches,
             skipsMissingLabels: git.continuesOnMissingLabels, absence: absence,
             credentials: GitSettings.Credentials(
                 username: git.username, password: git.password, privateKey: git.privateKey, passphrase: git.passphrase),

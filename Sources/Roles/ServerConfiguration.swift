@@ -31,7 +31,8 @@ extension CarillonSettings {
     var access: AccessPolicy {
         AccessPolicy(
             tokens: tokens, isOpen: security == .open, isLoopback: AccessPolicy.isLoopbackAddress(server.address),
-            user: user.map { AccessPolicy.User(name: $0.name, password: $0.password) })
+            user: user.map { AccessPolicy.User(name: $0.name, password: $0.password) },
+            selfProving: monitor.secret == nil ? [] : ["monitor"])
     }
 
     private static func file(_ path: String, _ key: String) throws(SettingsError) -> String {

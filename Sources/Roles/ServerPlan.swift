@@ -40,6 +40,7 @@ package struct ServerPlan: Sendable {
         settings.security = .open
         settings.user = spring.user.map { CarillonSettings.User(name: $0.name, password: $0.password) }
         if commandLine["binder"] == nil { settings.binder = spring.bus.isEnabled ? spring.broker?.uri ?? "local:" : "local:" }
+        settings.monitor.guesses = true
         settings.bus.destination = spring.bus.destination
         settings.bus.application = spring.bus.application
         settings.bus.id = spring.bus.id

@@ -49,7 +49,9 @@ package struct ServerRole: Service {
         let publisher = ChangePublisher(
             bus: bus, audiences: { Array(Set(configRoutes.audiences).union(convergence.audiences)) }, log: log.of("changes"),
             metrics: metrics)
-        for repository in repositories.changing { repository.onChange { publisher.take($0) } }
+        // Where hooks tell those that they guess, as the original's do, a change is not told a second time.
+        let publishes = !settings.monitor.guesses
+        for repository in repositories.changing { repository.onChange { publisher.take($0, publishes: publishes) } }
 
         // Another server tells of a commit that this one may not have seen yet.
         let changing = repositories.changing
@@ -79,6 +81,14 @@ package struct ServerRole: Service {
             ).router)
         router.add(ConvergenceRoutes(convergence).router)
         router.add(channels.router)
+        MonitorRoutes(
+            MonitorRoutes.Settings(
+                mode: settings.monitor.guesses ? .guessing : .effective, secret: settings.monitor.secret,
+                branches: settings.monitor.branches,
+                prefix: settings.server.prefix),
+            isTrusted: { access.hasToken($0, may: .refresh) }, refresh: { for repository in changing { try await repository.refresh() } },
+            publish: { services in for service in services { _ = try await bus.refresh(service) } }, log: log.of("monitor")
+        ).install(in: &router)
         configRoutes.install(in: &router)
         self.router = router
 

@@ -111,9 +111,13 @@ package struct CarillonSettings: Sendable, Equatable {
         package var acknowledges = true
     }
 
-    /// Secrets that webhooks are signed with, by provider.
     package struct Monitor: Sendable, Equatable {
+        /// What webhooks are signed with.
         package var secret: String?
+        /// Branches (patterns with `*`) whose pushes count; nil: all.
+        package var branches: [String]?
+        /// Whether a hook tells those that its files' names point to, as the original does, instead of those that the change really affects.
+        package var guesses = false
     }
 
     package enum LogLevel: String, Sendable, CaseIterable { case debug, info, warning, error }
@@ -139,6 +143,7 @@ package struct CarillonSettings: Sendable, Equatable {
         bus.id = reader.string("bus.id")
         bus.acknowledges = try reader.flag("bus.acknowledges") ?? bus.acknowledges
         monitor.secret = try reader.secret("monitor.secret")
+        monitor.branches = reader.strings("monitor.branches")
         log = try reader.choice("log.level", LogLevel.self) ?? log
         try reader.refuseUnknown()
         effective = reader.effective.map { "\($0.key): \($0.value)  # \($0.origin)\n" }.joined()

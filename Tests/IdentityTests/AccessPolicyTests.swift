@@ -17,7 +17,7 @@ import Testing
         ("POST", "/channels/orders", 401),
         ("POST", "/channels/orders/groups/g/settle", 401), ("GET", "/channels/orders", 200), ("GET", "/orders/default", 200),
         ("GET", "/metrics", 200),
-        ("HEAD", "/orders/default", 200), ("DELETE", "/anything", 401), ("POST", "/monitor", 200),
+        ("HEAD", "/orders/default", 200), ("DELETE", "/anything", 401), ("POST", "/monitor", 401),
     ])
     func `beyond loopback whatever changes something needs a token, and the answer says how to get one`(
         method: String, path: String, expected: Int
@@ -47,6 +47,15 @@ import Testing
         #expect(try status(policy, "POST", "/bus/refresh", ["Origin": "http://127.0.0.1.evil.example"]) == 403)
         #expect(try status(policy, "POST", "/bus/refresh", ["Origin": "http://localhost:8888"]) == 200)
         #expect(try status(AccessPolicy(tokens: tokens, isLoopback: true), "POST", "/bus/refresh") == 401)
+    }
+
+    @Test func `hooks that are signed need no token, and may show one instead`() throws {
+        let policy = AccessPolicy(tokens: tokens, isLoopback: false, selfProving: ["monitor"])
+        #expect(try status(policy, "POST", "/monitor") == 200)
+        #expect(try status(policy, "POST", "/bus/refresh") == 401)
+        let request = try #require(HTTPRequest("POST", "/monitor", headers: ["Authorization": "Bearer t0ken"]))
+        #expect(policy.hasToken(request, may: .refresh))
+        #expect(!policy.hasToken(request, may: .publish))
     }
 
     @Test func `an open network is open, and known to be`() throws {
