@@ -15,7 +15,7 @@ extension Channels {
         guard lease > .zero else { throw ChannelError(400, "invalid", "lease= must be longer than nothing") }
         let key = Desk.Key(destination: destination, group: group, member: try Self.member(request))
         while !Task.isCancelled {
-            switch await (try desks.desk(key)).pull(most: most, wait: wait, lease: lease) {
+            switch await (try desks.desk(key, most: most)).pull(most: most, wait: wait, lease: lease) {
             case .closed: continue
             case .failed(let error): throw error
             case .deliveries(let leased):

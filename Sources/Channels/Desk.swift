@@ -59,11 +59,14 @@ final class Desk: Sendable {
     /// The second part, so that tokens cannot be guessed.
     private let secret = Identifier.random().prefix(13)
     private let settings: ChannelSettings
+    /// How many the first pull asked for.
+    private let most: Int
     private let state = Locked(State())
 
-    init(key: Key, number: UInt64, settings: ChannelSettings) {
+    init(key: Key, number: UInt64, most: Int, settings: ChannelSettings) {
         self.key = key
         self.number = number
+        self.most = most
         self.settings = settings
     }
 
@@ -127,11 +130,10 @@ final class Desk: Sendable {
     /// Subscribes and serves pulls until the desk is idle or closed. Throws nothing: pulls are told.
     func run(_ binder: any Binder) async {
         var failure: ChannelError?
+        let options = SubscriptionOptions(prefetch: prefetch(binder))
         after(settings.idle) { desk in desk.wakeWhenIdle() }
         do {
-            try await binder.withSubscription(
-                to: key.destination, group: key.group, options: SubscriptionOptions(prefetch: settings.inHand)
-            ) { deliveries in
+            try await binder.withSubscription(to: key.destination, group: key.group, options: options) { deliveries in
                 state.withLock { $0.isReady = true }
                 while !Task.isCancelled {
                     guard let signal = await demand() else { break }
@@ -147,6 +149,12 @@ final class Desk: Sendable {
             failure = ChannelError.of(error)
         }
         close(failure)
+    }
+
+    /// A broker that pushes would fill a large prefetch at once, and other members would wait for what lies here.
+    private func prefetch(_ binder: any Binder) -> Int {
+        if binder.capabilities.contains(.onDemand) { return settings.inHand }
+        return min(settings.inHand, key.member.isEmpty ? 100 : most)
     }
 
     /// Waits until a pull waits. Nil when the desk is to end.
@@ -203,11 +211,11 @@ final class Desk: Sendable {
             state.leases[token] = Lease(settlement: received.settlement, end: end)
             state.pulls[0].got.append(Leased(token: token, received: received))
             state.pulls[0].bytes += received.envelope.payload.count
-            let pull = state.pulls[0]
-            guard pull.got.count == pull.most || pull.bytes >= Self.answerBytes else {
-                return (true, nil, pull.got.count == 1 ? pull.id : nil, end)
+            let got = state.pulls[0].got.count
+            guard got == state.pulls[0].most || state.pulls[0].bytes >= Self.answerBytes else {
+                return (true, nil, got == 1 ? state.pulls[0].id : nil, end)
             }
-            state.pulls.removeFirst()
+            let pull = state.pulls.removeFirst()
             if state.pulls.isEmpty { state.idleSince = .now }
             return (true, pull, nil, end)
         }

@@ -55,8 +55,8 @@ final class Desks: Sendable {
         }
     }
 
-    /// The desk of a member, opened if there is none.
-    func desk(_ key: Desk.Key) throws -> Desk {
+    /// The desk of a member, opened for pulls of `most` if there is none.
+    func desk(_ key: Desk.Key, most: Int) throws -> Desk {
         let (found, starter) = try state.withLock { state -> (Desk, CheckedContinuation<Void, Never>?) in
             guard state.isOpen else {
                 throw ChannelError(503, "closed", "the server is starting or ending; pull again in a moment", retryAfter: 1)
@@ -67,7 +67,7 @@ final class Desks: Sendable {
                     503, "blocked", "\(settings.members) members pull here, which is the bound of this server", retryAfter: 5)
             }
             state.lastNumber += 1
-            let desk = Desk(key: key, number: state.lastNumber, settings: settings)
+            let desk = Desk(key: key, number: state.lastNumber, most: most, settings: settings)
             state.desks[key] = desk
             state.byNumber[desk.number] = desk
             state.fresh.append(desk)

@@ -152,7 +152,8 @@ final class GroupSubscription: DeliverySource {
         let token = WireValue.Member("token", .string(token))
         switch outcome {
         case .accept: return ("accept", token.value)
-        case .retry(let delay): return ("retry", .object([token, .init("after", .string(text(delay)))]))
+        case .retry(let delay):
+            return ("retry", delay > .zero ? .object([token, .init("after", .string(text(delay)))]) : token.value)
         case .reject(let reason):
             let why = WireValue.object([.init("message", .string(reason.message)), .init("kind", .string(reason.kind))])
             return ("reject", .object([token, .init("reason", why)]))
@@ -218,7 +219,6 @@ final class GroupSubscription: DeliverySource {
                 guard let token = result["token"]?.string, let message = result["message"]?.string else { continue }
                 failures[token] = BinderError(result["result"]?.string == "unknown" ? .closed : .broken, message)
             }
-            if !failures.isEmpty { failures = failures.filter { !$0.key.isEmpty } }
             return failures
         } catch { return ["": error] }
     }

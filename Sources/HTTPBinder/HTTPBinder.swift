@@ -138,6 +138,9 @@ package final class HTTPBinder: Binder {
         to destination: Destination, group: ConsumerGroup?, options: SubscriptionOptions,
         _ body: (inout Deliveries) async throws -> R
     ) async throws -> R {
+        guard options.partition == nil else {
+            throw BinderError(.invalid, "event channels have no partitions: subscribe to \(destination) without one")
+        }
         if let group {
             let subscription = GroupSubscription(channel: channel, destination: destination, group: group, options: options)
             let id = try enter(subscription.buffer, subscription.state)

@@ -1,10 +1,10 @@
-internal import Streams
+package import Streams
 
 /// An event handed to a member.
-struct HandOut: Sendable {
-    let member: UInt64
-    let position: UInt64
-    let attempt: Int
+package struct HandOut: Sendable {
+    package let member: UInt64
+    package let position: UInt64
+    package let attempt: Int
     /// Nil when it must be read from the file first.
     let stored: StoredEnvelope?
     /// A broadcast subscription has missed events before this one: they were dropped from the log.
@@ -21,7 +21,7 @@ struct HandOut: Sendable {
 ///                                             ▲ ╰─retry, member ended──► ready ◄────╯
 ///                                             ╰──────────take───────────╯
 /// ```
-struct GroupState: Sendable {
+package struct GroupState: Sendable {
     enum Place: Sendable, Hashable {
         case ready
         case inHand(UInt64)
@@ -186,7 +186,7 @@ struct GroupState: Sendable {
     // MARK: Settling
 
     /// What became of a settlement.
-    enum Settled: Sendable, Hashable {
+    package enum Settled: Sendable, Hashable {
         case done
         /// Kept as a dead letter; tells how many of the oldest had to go for it.
         case dead(dropped: Int)
@@ -233,7 +233,7 @@ struct GroupState: Sendable {
         return result
     }
 
-    enum Outcome: Sendable {
+    package enum Outcome: Sendable {
         case accept
         /// Handed back before anybody saw it: does not count as an attempt.
         case unseen

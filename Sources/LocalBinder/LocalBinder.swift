@@ -32,6 +32,7 @@ package final class LocalBinder: Binder {
     package init(storage: LocalStorage = .memory, limits: LocalLimits = LocalLimits(), log: Log = .silent, metrics: Metrics? = nil) {
         var capabilities: BinderCapabilities = [
             .durableGroups, .broadcast, .orderPerKey, .orderGlobal, .nativeDelay, .nativeDeadLetters, .lag, .binaryHeaders, .replay, .pause,
+            .onDemand,
         ]
         let epoch = String(Identifier.random().prefix(6))
         switch storage {
@@ -157,6 +158,11 @@ package final class LocalBinder: Binder {
         to destination: Destination, group: ConsumerGroup?, options: SubscriptionOptions,
         _ body: (inout Deliveries) async throws -> R
     ) async throws -> R {
+        guard options.partition == nil else {
+            // Taken for a whole subscription it would get the events of all other partitions too.
+            throw BinderError(
+                .invalid, "the embedded broker has no partitions, members share by key: subscribe to \(destination) without one")
+        }
         try await whenOpen()
         let (subscription, created, gap) = try subscribe(to: destination, group: group, options: options)
         defer { end(subscription) }

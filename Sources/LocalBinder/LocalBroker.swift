@@ -1,4 +1,4 @@
-internal import Streams
+package import Streams
 
 /// The embedded broker as a value: destinations with their logs and groups. Commands come in, hand-outs go out; no I/O, clock or continuation.
 ///
@@ -17,10 +17,10 @@ package struct LocalBroker: Sendable {
     }
 
     /// Where a member is: indices instead of names, so that the way of an event looks up no text.
-    struct Seat: Sendable, Hashable {
+    package struct Seat: Sendable, Hashable {
         let destination: Int
         let group: Int
-        let member: UInt64
+        package let member: UInt64
     }
 
     let limits: LocalLimits
@@ -32,7 +32,7 @@ package struct LocalBroker: Sendable {
     private var lastMember: UInt64 = 0
     let durable: Bool
 
-    init(limits: LocalLimits, epoch: String, durable: Bool) {
+    package init(limits: LocalLimits, epoch: String, durable: Bool) {
         self.limits = limits
         self.epoch = epoch
         self.durable = durable
@@ -42,7 +42,7 @@ package struct LocalBroker: Sendable {
 
     func index(of destination: Destination) -> Int? { indices[destination.name] }
 
-    mutating func index(creating name: String) throws(BinderError) -> Int {
+    package mutating func index(creating name: String) throws(BinderError) -> Int {
         if let index = indices[name] { return index }
         guard destinations.count < limits.names else {
             throw BinderError(
@@ -59,7 +59,7 @@ package struct LocalBroker: Sendable {
     }
 
     /// Finds or creates a group. `start` counts only for a new one. `created` tells whether the file must be told.
-    mutating func group(
+    package mutating func group(
         _ name: String, in index: Int, start: StartPosition
     ) throws(BinderError) -> (group: Int, created: Bool, gap: Bool) {
         if let group = destinations[index].namedGroups[name] { return (group, false, false) }
@@ -95,37 +95,39 @@ package struct LocalBroker: Sendable {
     // MARK: Members
 
     /// A member of an existing group.
-    mutating func join(group: Int, in destination: Int, prefetch: Int) -> Seat {
+    package mutating func join(group: Int, in destination: Int, prefetch: Int) -> Seat {
         lastMember += 1
         destinations[destination].groups[group]?.join(lastMember, prefetch: prefetch)
         return Seat(destination: destination, group: group, member: lastMember)
     }
 
     /// A broadcast subscription. `gap` tells that the position asked for is no longer here.
-    mutating func joinBroadcast(_ destination: Int, prefetch: Int, start: StartPosition) throws(BinderError) -> (seat: Seat, gap: Bool) {
+    package mutating func joinBroadcast(_ destination: Int, prefetch: Int, start: StartPosition) throws(BinderError) -> (
+        seat: Seat, gap: Bool
+    ) {
         let (cursor, gap) = try position(of: start, in: destination)
         let group = destinations[destination].add(GroupState(name: nil, cursor: cursor))
         return (join(group: group, in: destination, prefetch: prefetch), gap)
     }
 
-    mutating func leave(_ seat: Seat, _ out: inout [HandOut]) {
+    package mutating func leave(_ seat: Seat, _ out: inout [HandOut]) {
         destinations[seat.destination].withGroup(seat.group) { group, log in group.leave(seat.member, log: log, &out) }
         if destinations[seat.destination].groups[seat.group]?.name == nil { destinations[seat.destination].remove(seat.group) }
         trim(seat.destination)
     }
 
     /// The next event for a member, if there is one now.
-    mutating func take(_ seat: Seat, _ out: inout [HandOut]) -> HandOut? {
+    package mutating func take(_ seat: Seat, _ out: inout [HandOut]) -> HandOut? {
         destinations[seat.destination].withGroup(seat.group) { group, log in group.take(seat.member, log: log, &out) } ?? nil
     }
 
-    mutating func ask(_ seat: Seat, _ out: inout [HandOut]) {
+    package mutating func ask(_ seat: Seat, _ out: inout [HandOut]) {
         destinations[seat.destination].withGroup(seat.group) { group, log in group.ask(seat.member, log: log, &out) }
     }
 
-    mutating func stopAsking(_ seat: Seat) { destinations[seat.destination].groups[seat.group]?.stopAsking(seat.member) }
+    package mutating func stopAsking(_ seat: Seat) { destinations[seat.destination].groups[seat.group]?.stopAsking(seat.member) }
 
-    mutating func settle(
+    package mutating func settle(
         _ position: UInt64, at seat: Seat, attempt: Int, _ outcome: GroupState.Outcome, _ out: inout [HandOut]
     ) -> GroupState.Settled {
         destinations[seat.destination].withGroup(seat.group) { group, log in
@@ -136,7 +138,7 @@ package struct LocalBroker: Sendable {
     // MARK: Events
 
     /// Whether one more event of this size may be taken: `staged` are those that wait for their commit.
-    func admit(size: Int, to index: Int, staged: (events: Int, bytes: Int) = (0, 0)) throws(BinderError) {
+    package func admit(size: Int, to index: Int, staged: (events: Int, bytes: Int) = (0, 0)) throws(BinderError) {
         for case let group? in destinations[index].groups where group.name != nil {
             let events = group.pendingEvents(destinations[index].log) + staged.events
             let bytes = group.pendingBytes(destinations[index].log) + staged.bytes
@@ -150,7 +152,7 @@ package struct LocalBroker: Sendable {
     }
 
     /// Appends an event and hands it to those who wait. Returns its position.
-    mutating func append(_ stored: StoredEnvelope, size: Int, to index: Int, time: Int64, _ out: inout [HandOut]) -> UInt64 {
+    package mutating func append(_ stored: StoredEnvelope, size: Int, to index: Int, time: Int64, _ out: inout [HandOut]) -> UInt64 {
         let position = destinations[index].log.next
         destinations[index].log.append(stored, lane: Self.lane(of: stored.envelope), size: size, time: time)
         for group in destinations[index].groups.indices {
@@ -166,7 +168,7 @@ package struct LocalBroker: Sendable {
     // MARK: Time
 
     /// When the earliest delayed event of all groups is due.
-    mutating func nextDue() -> Int64? {
+    package mutating func nextDue() -> Int64? {
         var earliest: Int64?
         for destination in destinations.indices {
             for group in destinations[destination].groups.indices {
@@ -177,7 +179,7 @@ package struct LocalBroker: Sendable {
     }
 
     /// Gives what is due at `now` of the broker's clock.
-    mutating func wake(_ now: Int64, _ out: inout [HandOut]) {
+    package mutating func wake(_ now: Int64, _ out: inout [HandOut]) {
         for destination in destinations.indices {
             for group in destinations[destination].groups.indices {
                 destinations[destination].withGroup(group) { group, log in group.wake(now, log: log, &out) }

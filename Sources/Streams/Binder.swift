@@ -43,6 +43,8 @@ package struct BinderCapabilities: OptionSet, Sendable, Hashable {
     package static let binaryHeaders = Self(rawValue: 1 << 11)
     /// A broadcast subscription can start after a position that was seen before.
     package static let replay = Self(rawValue: 1 << 12)
+    /// Events are handed out as they are asked for: the prefetch is a bound only, not a buffer that other members wait for.
+    package static let onDemand = Self(rawValue: 1 << 13)
 }
 
 package enum Readiness: Sendable, Hashable {

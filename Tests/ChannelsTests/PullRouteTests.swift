@@ -22,7 +22,7 @@ import Testing
     @Test func `deliveries are pulled with all that they carry, and settled each in its way`() async throws {
         try await ChannelBench.with { bench in
             try await send(["a", "b", "c", "d", "e"], bench)
-            let deliveries = try await bench.pull("max=5&wait=5")
+            let deliveries = try await bench.pullAll(5)
             #expect(payloads(deliveries) == ["a", "b", "c", "d", "e"])
             #expect(
                 deliveries.allSatisfy { $0["attempt"]?.integer == 1 && $0["id"]?.string != nil && $0["headers"]?["ce-n"] == $0["payload"] })
@@ -33,23 +33,21 @@ import Testing
                  "release":["\(t[4])"],"extend":[{"token":"nobody","lease":"5s"}]}
                 """)
             #expect(results == ["accepted", "retried", "retried", "rejected", "released", "unknown"])
-            let again = try await bench.pull("max=10&wait=5")
-            let late = try await bench.pull("max=10&wait=5")
-            let all = again + late
+            let all = try await bench.pullAll(3)
             #expect(Set(payloads(all)) == ["b", "c", "e"])
             #expect(Dictionary(uniqueKeysWithValues: zip(payloads(all), all.map { $0["attempt"]?.integer })) == ["b": 2, "c": 2, "e": 1])
             let letters = try await bench.json("GET", "/channels/d/groups/g/dead-letters")["deadLetters"]?.array ?? []
             #expect(letters.map { $0["envelope"]?["payload"]?.string } == ["d"] && letters.first?["reason"]?["message"]?.string == "no")
             let replayed = try await bench.json("POST", "/channels/d/groups/g/dead-letters/replay", body: #"{"all":true}"#)
             #expect(replayed["replayed"] == .integer(1))
-            #expect(payloads(try await bench.pull("wait=5")) == ["d"])
+            #expect(payloads(try await bench.pullAll(1)) == ["d"])
         }
     }
 
     @Test func `a settled or foreign token is unknown, and the others of the same request are settled`() async throws {
         try await ChannelBench.with { bench in
             try await send(["a", "b"], bench)
-            let t = tokens(try await bench.pull("max=2&wait=5"))
+            let t = tokens(try await bench.pullAll(2))
             #expect(try await bench.settle(#"{"accept":["\#(t[0])"]}"#) == ["accepted"])
             #expect(
                 try await bench.settle(#"{"accept":["\#(t[0])","x","1.2.3","\#(t[1])"]}"#) == ["unknown", "unknown", "unknown", "accepted"])
@@ -61,10 +59,10 @@ import Testing
     @Test func `a lease that runs out gives the delivery to the next, and an extended one does not`() async throws {
         try await ChannelBench.with { bench in
             try await send(["a", "b"], bench)
-            let first = try await bench.pull("max=2&wait=5&lease=300ms")
+            let first = try await bench.pullAll(2, "lease=3s")
             let t = tokens(first)
             #expect(try await bench.settle(#"{"extend":[{"token":"\#(t[1])","lease":60}]}"#) == ["extended"])
-            let again = try await bench.pull("max=2&wait=5")
+            let again = try await bench.pullAll(1)
             #expect(payloads(again) == ["a"] && again.first?["attempt"]?.integer == 2)
             #expect(try await bench.settle(#"{"accept":["\#(t[0])","\#(t[1])"]}"#) == ["unknown", "accepted"])
         }
@@ -74,7 +72,7 @@ import Testing
         try await ChannelBench.with { bench in
             #expect(try await bench.pull("wait=0") == [])
             async let waiting = bench.pull("wait=10")
-            try await eventually(within: .seconds(10), "the pull") { try await backlog(bench).members == 1 }
+            try await eventually(within: .seconds(30), "the pull") { try await backlog(bench).members == 1 }
             _ = try await bench.json("POST", "/channels/d", body: "x")
             #expect(payloads(try await waiting) == ["x"])
         }
@@ -94,7 +92,7 @@ import Testing
             _ = try await bench.json("POST", "/channels/d", body: "end")
             // What was answered before the cancellation is leased to a client that is gone; everything else is here at its first attempt.
             let backlog = try await backlog(bench)
-            let rest = backlog.ready > 0 ? try await bench.pull("max=100&wait=5") : []
+            let rest = try await bench.pullAll(backlog.ready)
             #expect(rest.count == backlog.ready && rest.allSatisfy { $0["attempt"]?.integer == 1 })
             #expect(payloads(rest).last == "end")
         }
@@ -103,12 +101,12 @@ import Testing
     @Test func `members share a group, and one that leaves gives back what it has`() async throws {
         try await ChannelBench.with { bench in
             try await send(["a", "b", "c"], bench)
-            let one = try await bench.pull("max=2&wait=5&member=one")
-            let two = try await bench.pull("max=2&wait=5&member=two")
+            let one = try await bench.pullAll(2, "member=one")
+            let two = try await bench.pullAll(1, "member=two")
             #expect(Set(payloads(one) + payloads(two)) == ["a", "b", "c"])
             let left = try await bench.ask("POST", "/channels/d/groups/g/leave?member=one")
             #expect(left.status == 204)
-            let again = try await bench.pull("max=5&wait=5&member=two")
+            let again = try await bench.pullAll(2, "member=two")
             #expect(Set(payloads(again)) == Set(payloads(one)))
             let unknown = try await bench.ask("POST", "/channels/d/groups/g/leave?member=one")
             #expect(unknown.status == 404 || unknown.status == 204)
@@ -118,12 +116,12 @@ import Testing
     @Test func `a subscription that nobody uses ends, and begins again with the next pull`() async throws {
         try await ChannelBench.with(ChannelSettings(idle: .milliseconds(50))) { bench in
             try await send(["a"], bench)
-            let first = try await bench.pull("wait=5")
-            try await eventually(within: .seconds(10), "the member") { try await backlog(bench).members == 1 }
+            let first = try await bench.pullAll(1)
+            try await eventually(within: .seconds(30), "the member") { try await backlog(bench).members == 1 }
             #expect(try await bench.settle(#"{"accept":["\#(tokens(first)[0])"]}"#) == ["accepted"])
-            try await eventually(within: .seconds(10), "the end of the subscription") { try await backlog(bench).members == 0 }
+            try await eventually(within: .seconds(30), "the end of the subscription") { try await backlog(bench).members == 0 }
             _ = try await bench.json("POST", "/channels/d", body: "b")
-            #expect(payloads(try await bench.pull("wait=5")) == ["b"])
+            #expect(payloads(try await bench.pullAll(1)) == ["b"])
         }
     }
 
@@ -148,7 +146,7 @@ import Testing
             #expect(refused.status == 503)
             try await BinderBench.withService(channels) {
                 try await send(["a"], bench)
-                _ = try await bench.pull("wait=5")
+                _ = try await bench.pullAll(1)
             }
             #expect(try await backlog(bench).ready == 1)
         }

@@ -41,14 +41,14 @@ import Testing
             ] {
                 let expected = target.hasSuffix(last) ? ["b", "c"] : ["a", "b", "c"]
                 try await bench.withStream(target) { stream in
-                    try await eventually(within: .seconds(10), target) { stream.payloads.count >= expected.count }
+                    try await eventually(within: .seconds(30), target) { stream.payloads.count >= expected.count }
                     #expect(stream.payloads == expected, "\(target)")
                 }
             }
             try await bench.withStream("/channels/d?after=2100-01-01T00:00:00%2B01:00") { stream in
                 _ = try await stream.events(1)
                 _ = try await bench.json("POST", "/channels/d", body: "new")
-                try await eventually(within: .seconds(10), "the new event") { stream.payloads == ["new"] }
+                try await eventually(within: .seconds(30), "the new event") { stream.payloads == ["new"] }
             }
         }
     }
@@ -63,7 +63,7 @@ import Testing
             try await bench.withStream("/channels/d?after=nonsense") { stream in
                 let events = try await stream.events(1)
                 #expect(events[0].event == "error" && events[0].data.contains("invalid"))
-                try await eventually(within: .seconds(10), "the end of the stream") { stream.hasEnded }
+                try await eventually(within: .seconds(30), "the end of the stream") { stream.hasEnded }
             }
         }
     }
@@ -71,11 +71,11 @@ import Testing
     @Test func `a stream without events is kept alive by comments, and ends with the broker`() async throws {
         let stream = try await ChannelBench.with(ChannelSettings(keepAlive: .milliseconds(20))) { bench in
             try await bench.withStream("/channels/d") { stream in
-                try await eventually(within: .seconds(10), "comments") { stream.comments >= 3 }
+                try await eventually(within: .seconds(30), "comments") { stream.comments >= 3 }
                 return stream
             }
         }
-        try await eventually(within: .seconds(10), "the end of the stream") { stream.hasEnded }
+        try await eventually(within: .seconds(30), "the end of the stream") { stream.hasEnded }
     }
 
     @Test func `one stream more than the bound is refused, and goes when another has ended`() async throws {
@@ -85,7 +85,7 @@ import Testing
                 let refused = try await bench.ask("GET", "/channels/d")
                 #expect(refused.status == 503)
             }
-            try await eventually(within: .seconds(10), "a place") { try await bench.ask("GET", "/channels/d").status == 200 }
+            try await eventually(within: .seconds(30), "a place") { try await bench.ask("GET", "/channels/d").status == 200 }
         }
     }
 }

@@ -69,7 +69,7 @@ private actor ChannelServer {
             #expect(one.missing(binder) == [])
             let bench = BinderBench(binder: binder, peer: peer, oversized: 2 << 20) { HTTPBinder(configuration: configuration) }
             try await BinderBench.withService(ServiceGroup([binder, peer])) {
-                try await eventually(within: .seconds(10), "readiness") { binder.readiness.isReady && peer.readiness.isReady }
+                try await eventually(within: .seconds(30), "readiness") { binder.readiness.isReady && peer.readiness.isReady }
                 try await one.run(bench)
             }
         }
@@ -102,7 +102,7 @@ private actor ChannelServer {
                         let options = SubscriptionOptions { if $0 == .ready { ready.add() } }
                         try await Self.collect(binder, destination, group, options, into: grouped)
                     }
-                    try await eventually(within: .seconds(10), "both subscriptions") { ready.value == 2 }
+                    try await eventually(within: .seconds(30), "both subscriptions") { ready.value == 2 }
                     try await withThrowingTaskGroup(of: Void.self) { publishers in
                         for publisher in 0..<4 {
                             publishers.addTask {

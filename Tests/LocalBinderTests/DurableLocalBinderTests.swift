@@ -50,7 +50,7 @@ import Testing
                 _ = try await handle(5, by: binder) { text in
                     switch text {
                     case "again": .retry(after: .zero)
-                    case "later": .retry(after: .milliseconds(400))
+                    case "later": .retry(after: .seconds(5))
                     case "dead": .reject(FailureReason(message: "no", kind: "K"))
                     default: .accept
                     }
@@ -149,6 +149,54 @@ import Testing
                 #expect(Set(accepted).intersection(left) == [], "accepted, but delivered again")
             }
         }
+    }
+
+    @Test func `a disk that takes no more refuses events, loses none that it confirmed, and takes more when there is room`() async throws {
+        try await withTemporaryFolder { folder in
+            _ = await #expect(processExitsWith: .success) { [folder = folder as String] in
+                try await DurableLocalBinderTests.publishUntilRefused(folder: folder)
+            }
+        }
+    }
+
+    /// Runs in a process of its own, whose files may not grow beyond a limit for a while.
+    static func publishUntilRefused(folder: String) async throws {
+        signal(SIGXFSZ, SIG_IGN)
+        let binder = LocalBinder(storage: .folder(folder))
+        try await binder.prepare(group: group, of: destination)
+        var confirmed: [String] = []
+        func publish(_ text: String) async -> BinderError? {
+            do throws(BinderError) {
+                _ = try await binder.publish(Envelope(payload: Array(text.utf8) + Array(repeating: 46, count: 5000)), to: destination)
+                confirmed.append(text)
+                return nil
+            } catch { return error }
+        }
+        #expect(await publish("first") == nil)
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+        let before = limit
+        limit.rlim_cur = 200_000
+        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+        var refusal: BinderError?
+        for number in 0..<200 where refusal == nil { refusal = await publish("\(number)") }
+        #expect(refusal?.message.contains(folder) == true)
+        #expect(!binder.readiness.isReady)
+        limit = before
+        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
+        #expect(await publish("last") == nil)
+        #expect(binder.readiness.isReady)
+        let seen = try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions()) { deliveries in
+            var seen: [String] = []
+            while seen.count < confirmed.count, let delivery = try await deliveries.next() {
+                seen.append(String(decoding: delivery.envelope.payload.prefix { $0 != 46 }, as: UTF8.self))
+                try await delivery.accept()
+            }
+            return seen
+        }
+        #expect(seen == confirmed)
+        let left = try await binder.backlog(of: destination, group: group).total
+        #expect(left == 0)
     }
 
     private static func lines(_ file: String) throws -> [String] {

@@ -17,7 +17,7 @@ package struct BinderBench: Sendable {
     private let prefix = "case-" + Identifier.random().prefix(8)
 
     package init(
-        binder: any Binder, peer: (any Binder)? = nil, oversized: Int? = nil, patience: Duration = .seconds(20),
+        binder: any Binder, peer: (any Binder)? = nil, oversized: Int? = nil, patience: Duration = .seconds(40),
         fresh: @escaping @Sendable () async throws -> any Binder
     ) {
         self.binder = binder

@@ -19,13 +19,10 @@ extension BinderCases {
             }
         },
         BinderCase("D4", "keys choose the partition that Java's String.hashCode does") { _ in
-            let vectors: [(String, Int32, Int, Int)] = [
-                ("", 0, 5, 0), ("a", 97, 5, 2), ("order-17", 1_234_249_577, 7, 1_234_249_577 % 7),
-                ("polygenelubricants", .min, 5, 0), ("🔔", 1_772_787, 4, 1_772_787 % 4),
-            ]
-            for (key, hash, count, partition) in vectors where key != "order-17" && key != "🔔" {
+            let vectors: [(String, Int32, Int)] = [("", 0, 0), ("a", 97, 2), ("polygenelubricants", .min, 0)]
+            for (key, hash, partition) in vectors {
                 try demandEqual(Partitioning.javaHash(key), hash, "hash of \(key)")
-                try demandEqual(Partitioning.partition(of: key, count: count), partition, "partition of \(key)")
+                try demandEqual(Partitioning.partition(of: key, count: 5), partition, "partition of \(key)")
             }
             // A character outside the basic plane counts as its two surrogates: 31 · 0xD83D + 0xDD14.
             try demandEqual(Partitioning.javaHash("🔔"), 31 * 0xD83D + 0xDD14, "hash of a supplementary character")

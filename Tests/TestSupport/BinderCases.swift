@@ -17,9 +17,9 @@ package struct BinderCase: Sendable, CustomStringConvertible {
 
     package var description: String { "\(id): \(title)" }
 
-    /// Runs the case; throws what it found wrong. Ends within a minute.
+    /// Runs the case; throws what it found wrong. Ends within two minutes.
     package func run(_ bench: BinderBench) async throws {
-        try await within(.seconds(60), description) { [body] in try await body(bench) }
+        try await within(.seconds(120), description) { [body] in try await body(bench) }
     }
 
     /// Which needed capabilities the binder lacks; the case is to be skipped, and said so, when there are any.
