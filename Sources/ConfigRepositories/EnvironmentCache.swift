@@ -10,7 +10,7 @@ package final class EnvironmentCache: Sendable {
     private let kept: Locked<LeastRecentlyUsed<Key, ConfigEnvironment>>
 
     /// `limit` is in properties over all environments kept.
-    package init(limit: Int = 200_000) { kept = Locked(LeastRecentlyUsed(limit: limit)) }
+    package init(limit: Int = 50_000) { kept = Locked(LeastRecentlyUsed(limit: limit)) }
 
     /// The environment kept for that state of the files, which `tree` names (a commit, a hash), or the one that `make` gives.
     package func environment(

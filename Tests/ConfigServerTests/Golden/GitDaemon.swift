@@ -27,7 +27,7 @@ final class GitDaemon: Sendable {
     deinit { end() }
 
     /// A process that is started from a task has all other signals blocked, as the threads of the pool have.
-    func end() { kill(process.processIdentifier, SIGKILL) }
+    func end() { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
     private static func socketAddress(_ port: UInt16) -> sockaddr_in {
         var address = sockaddr_in()
