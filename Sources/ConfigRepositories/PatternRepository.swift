@@ -42,7 +42,14 @@ package struct PatternRepository: ConfigRepository {
         return try await otherwise.environment(for: audience)
     }
 
-    package var generation: Int? { CompositeRepository.sum(choices.map(\.repository) + [otherwise]) }
+    package var generation: Int? {
+        guard var sum = otherwise.generation else { return nil }
+        for choice in choices {
+            guard let generation = choice.repository.generation else { return nil }
+            sum += generation
+        }
+        return sum
+    }
 
     /// That of all that match, the default one included: which of them answers is known only afterwards.
     package func status(for audience: Audience) -> RepositoryStatus {

@@ -50,15 +50,14 @@ package final class ConfigRoutes: Sendable {
     /// Makes the router ask here whatever its routes do not answer.
     package func install(in router: inout Router) {
         KeylessEncryption(prefix: settings.prefix).add(to: &router)
-        let otherwise = router.notFound
-        router.notFound = { [self] request in
-            guard settings.prefix.isEmpty, let first = request.path.first, Self.reserved.contains(first) else {
-                return await respond(to: request)
-            }
-            return await otherwise(request)
-        }
-        router.unclean = { [self] in await respond(to: $0) }
+        let (otherwise, unclean) = (router.notFound, router.unclean)
+        router.notFound = { [self] request in isReserved(request) ? await otherwise(request) : await respond(to: request) }
+        router.unclean = { [self] request in isReserved(request) ? await unclean(request) : await respond(to: request) }
         router.add { [self] head in cached(head) }
+    }
+
+    private func isReserved(_ request: HTTPRequest) -> Bool {
+        settings.prefix.isEmpty && request.path.first.map(Self.reserved.contains) == true
     }
 
     /// Who asked lately, and so is to be told of changes.

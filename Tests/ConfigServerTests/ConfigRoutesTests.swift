@@ -65,7 +65,9 @@ struct ConfigRoutesTests {
     }
 
     @Test(arguments: ConfigRoutes.reserved.sorted()) func `a reserved first segment is never an application`(segment: String) async throws {
-        #expect(try await get(server(["application.yml": "a: 1"]).router, "/\(segment)/anything").status == 404)
+        let (router, _) = server(["application.yml": "a: 1"])
+        #expect(try await get(router, "/\(segment)/anything").status == 404)
+        #expect(try await get(router, "/\(segment)/a%25").status == 400)
     }
 
     @Test func `what is unreachable is 503, not missing`() async throws {
