@@ -45,26 +45,43 @@ extension EventBus {
     private func receive(until shutdown: ShutdownSignal) async {
         var pause = Duration.milliseconds(500)
         while !shutdown.isRequested, !Task.isCancelled {
+            let stands = ShutdownSignal()
             do {
-                var options = SubscriptionOptions(prefetch: 64)
-                options.events = { self.connectionChanged($0) }
-                try await binder.withSubscription(to: configuration.destination, group: nil, options: options) { deliveries in
+                try await subscribe(until: shutdown, stands)
+                setReadiness(.waiting("the bus has ended"))
+            } catch {
+                if Task.isCancelled || shutdown.isRequested { return }
+                setReadiness(.waiting("not subscribed to \(configuration.destination): \(error)"))
+                log.warning(
+                    "not subscribed to the bus; trying again", ["destination": configuration.destination.name, "error": "\(error)"])
+            }
+            if stands.isRequested { pause = .milliseconds(500) }
+            await shutdown.wait(atMost: pause * Double.random(in: 0.8...1.2))
+            pause = min(pause * 2, .seconds(15))
+        }
+    }
+
+    /// Subscribed until shutdown. `stands` is given once the subscription is established; where that has not come about yet, shutdown does not
+    /// wait for it: the broker may be away for long.
+    private func subscribe(until shutdown: ShutdownSignal, _ stands: ShutdownSignal) async throws {
+        var options = SubscriptionOptions(prefetch: 64)
+        options.events = { self.connectionChanged($0) }
+        let over = ShutdownSignal()
+        try await withThrowingTaskGroup(of: Void.self) { [options] group in
+            group.addTask {
+                defer { over.request() }
+                try await self.binder.withSubscription(to: self.configuration.destination, group: nil, options: options) { deliveries in
+                    stands.request()
                     self.connectionChanged(.ready)
-                    pause = .milliseconds(500)
                     while let delivery = try await deliveries.next(until: shutdown) {
                         await self.receive(delivery.envelope)
                         try? await delivery.accept()  // a broadcast subscription keeps nothing: there is nobody to deliver it to again
                     }
                 }
-                setReadiness(.waiting("the bus has ended"))
-            } catch {
-                if Task.isCancelled { return }
-                setReadiness(.waiting("not subscribed to \(configuration.destination): \(error)"))
-                log.warning(
-                    "not subscribed to the bus; trying again", ["destination": configuration.destination.name, "error": "\(error)"])
             }
-            await shutdown.wait(atMost: pause * Double.random(in: 0.8...1.2))
-            pause = min(pause * 2, .seconds(15))
+            await ShutdownSignal.first(of: shutdown, stands, over)
+            if !stands.isRequested, shutdown.isRequested { group.cancelAll() }
+            try await group.waitForAll()
         }
     }
 

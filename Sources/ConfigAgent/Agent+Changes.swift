@@ -65,7 +65,9 @@ extension Agent {
     func update(minimumVersion: String?) async throws -> Receipt.Outcome {
         try await inTurn {
             let old = client.snapshot
+            let asked = ContinuousClock.now
             let candidate = old == nil ? try await client.firstCandidate() : try await client.fetch(minimumVersion: minimumVersion)
+            if !candidate.isStored { noteFetch(at: asked) }
             if candidate.isUnchanged {
                 _ = try await client.accept(candidate)
                 if isPausing { throw AgentFailure(description: "the command fails and is started again after a pause") }

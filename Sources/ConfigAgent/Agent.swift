@@ -21,6 +21,9 @@ package final class Agent: Service {
     private let gate = AsyncGate()
     private let events: AsyncStream<Supervision.Event>
     private let input: AsyncStream<Supervision.Event>.Continuation
+    /// When the bus was connected, or connected again; the newest that nobody has seen yet.
+    private let connections: AsyncStream<ContinuousClock.Instant>
+    private let connected: AsyncStream<ContinuousClock.Instant>.Continuation
 
     private struct State {
         var exitCode: Int32 = 0
@@ -29,6 +32,8 @@ package final class Agent: Service {
         /// Those who wait until their change is in force.
         var waiters: [UInt64: CheckedContinuation<CommandFailure?, Never>] = [:]
         var isOver = false
+        /// When a server was asked last that answered.
+        var lastFetch: ContinuousClock.Instant?
     }
     private let state = Locked(State())
 
@@ -41,11 +46,14 @@ package final class Agent: Service {
         client = try ConfigClient(configuration.client, log: log)
         // A few events a change; the bound is for a sender of signals gone wild, whose newest are dropped.
         (events, input) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(4096))
+        (connections, connected) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         bus?.handle(.refresh) { [weak self] message in
             guard let self else { return EventBus.Handled(.none) }
             return try await refresh(message.details)
         }
         bus?.handleGap { [weak self] in await self?.compare("events may have been missed") }
+        // Between the first fetch and the first moment on the bus, and while a server was away, there may have been changes without an event.
+        bus?.observe { [connected] in if case .ready = $0 { connected.yield(.now) } }
     }
 
     deinit { disk.stop() }
@@ -68,6 +76,8 @@ package final class Agent: Service {
             group.addTask {
                 do {
                     try await self.begin()
+                } catch is CommandFailure {
+                    return  // the command never stood: the exit code tells
                 } catch  where life.shutdown.isRequested || error is CancellationError {
                     return
                 }
@@ -75,7 +85,10 @@ package final class Agent: Service {
                 if self.configuration.runsOnce, self.configuration.command.isEmpty {
                     self.input.yield(.shutdown)
                 } else {
-                    await self.poll()
+                    await withTaskGroup(of: Void.self) { group in
+                        group.addTask { await self.poll() }
+                        group.addTask { await self.compareOnConnection() }
+                    }
                 }
             }
             group.addTask {
@@ -90,6 +103,17 @@ package final class Agent: Service {
     }
 
     private struct Ended: Error {}
+
+    private func compareOnConnection() async {
+        for await moment in connections {
+            if let fetch = state.withLock({ $0.lastFetch }), fetch > moment { continue }
+            do { try await client.waitForTurn() } catch { return }
+            await compare("the bus is connected")
+        }
+    }
+
+    /// What a server said when it was asked at this moment is known.
+    func noteFetch(at moment: ContinuousClock.Instant) { state.withLock { $0.lastFetch = moment } }
 
     /// Drives the machine until it says that all is over.
     private func supervise() async {

@@ -116,6 +116,8 @@ public final class ConfigClient: ConfigReader {
         fileprivate let entityTag: String?
         /// Set where it comes from disk: when a server confirmed it, and why none was asked.
         fileprivate var stored: (savedAt: Int64, reason: String)?
+        /// Whether it comes from disk because no server could be asked.
+        package var isStored: Bool { stored != nil }
         /// Whether its merged content is that of the snapshot in force.
         package let isUnchanged: Bool
     }

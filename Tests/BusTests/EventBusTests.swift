@@ -201,6 +201,37 @@ import Testing
         #expect(ContinuousClock.now - started < .seconds(60))
     }
 
+    @Test(.timeLimit(.minutes(1))) func `a broker that was never there does not hold the end`() async throws {
+        /// Its broker does not come.
+        struct AbsentBinder: Binder {
+            let name = "absent"
+            let capabilities: BinderCapabilities = []
+            let readiness = Readiness.waiting("no connection")
+            func run(_ life: ServiceLife) async throws { await life.untilShutdown() }
+            func publish(_ envelope: Envelope, to destination: Destination) async throws(BinderError) -> PublishReceipt {
+                do { try await Task.sleep(for: .seconds(600)) } catch {}
+                throw BinderError(.cancelled, "cancelled")
+            }
+            func withSubscription<R: Sendable>(
+                to destination: Destination, group: ConsumerGroup?, options: SubscriptionOptions,
+                _ body: (inout Deliveries) async throws -> R
+            ) async throws -> R {
+                try await Task.sleep(for: .seconds(600))
+                throw BinderError(.closed, "closed")
+            }
+            func prepare(group: ConsumerGroup, of destination: Destination) async throws(BinderError) {}
+        }
+        let bus = EventBus(id: try BusID("orders:1:a"), binder: AbsentBinder())
+        bus.setRunning(RunningConfiguration(version: "v1"))
+        let shutdown = ShutdownSignal()
+        let running = Task { try await bus.run(ServiceLife(shutdown: shutdown)) }
+        try await eventually { !bus.readiness.isReady }
+        let asked = ContinuousClock.now
+        shutdown.request()
+        try await running.value
+        #expect(ContinuousClock.now - asked < .seconds(8))
+    }
+
     @Test func `an event that may have arrived without a confirm is applied when its echo comes`() async throws {
         let binder = MemoryBinder()
         let applied = Collected<String>()

@@ -44,7 +44,7 @@ struct AgentBench: Sendable {
     /// Runs `body` beside it all. `configure` gets a configuration with the server and the folder in it.
     static func with<R: Sendable>(
         _ values: [String: String], serverIsDown: Bool = false, folder given: String? = nil, port: Int = 0,
-        canned: CannedConfiguration? = nil, handler: (any HTTPHandler)? = nil,
+        canned: CannedConfiguration? = nil, handler: (any HTTPHandler)? = nil, binder: any Binder = LocalBinder(),
         configure: (inout AgentConfiguration, String) -> Void, _ body: (AgentBench) async throws -> R
     ) async throws -> R {
         let canned = canned ?? CannedConfiguration(values)
@@ -58,7 +58,6 @@ struct AgentBench: Sendable {
                 servers: [server.url], application: "orders", cacheFolder: folder + "/cache", pollInterval: .zero, spread: .milliseconds(5),
                 attempts: 2))
         configure(&configuration, folder)
-        let binder = LocalBinder()
         let bus = EventBus(id: try BusID("orders:8080:\(Identifier.random().prefix(8))"), binder: binder, log: log)
         let other = EventBus(id: try BusID("config-server:8888:\(Identifier.random().prefix(8))"), binder: binder, log: log)
         let receipts = Receipts()

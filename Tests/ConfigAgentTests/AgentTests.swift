@@ -6,6 +6,7 @@ import Glibc
 import HTTP
 import Lifecycle
 import Locking
+import Streams
 import Telemetry
 import TestSupport
 import Testing
@@ -155,6 +156,21 @@ struct AgentTests {
                 try await eventually { bench.read("log") == "started 8 \nstarted 8 \nstarted 9 \n" }
                 try await eventually("a report without an event") { bench.receipts.contains(.running, version: "v2") }
             }
+        }
+    }
+
+    @Test(arguments: [[SubscriptionEvent.interrupted("away"), .resumed], [.gap]])
+    func `a change without an event is found when the bus is connected again`(_ events: [SubscriptionEvent]) async throws {
+        let binder = MemoryBinder()
+        try await AgentBench.with(["pool.size": "8"], binder: binder) { configuration, folder in
+            configuration.files = [RenderedFile(.environment, path: folder + "/env")]
+        } _: { bench in
+            try await eventually { bench.receipts.contains(.running, version: "v1") }
+            #expect(bench.canned.requests.count == 1, "nothing to compare: the bus was connected before the first fetch")
+            bench.canned.set(["pool.size": "9"], version: "v2")
+            for event in events { binder.tell(event) }
+            try await eventually { bench.read("env") == "POOL_SIZE=9\n" }
+            try await eventually { bench.receipts.contains(.running, version: "v2") }
         }
     }
 
