@@ -227,7 +227,8 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
     func sweep(at now: Moment, isDraining: Bool) -> ConnectionState.Cut? {
         let (cut, task, writers) = shared.withLock {
             shared -> (ConnectionState.Cut?, Task<Void, Never>?, [CheckedContinuation<Void, Never>]) in
-            var verdict = shared.state.judge(at: now, isDraining: isDraining, hasUnsent: !shared.queue.isEmpty)
+            var verdict = shared.state.judge(
+                at: now, isDraining: isDraining, hasUnsent: !shared.queue.isEmpty, hasUnread: isDraining && hasUnread(&shared))
             if verdict == .measure { verdict = shared.state.measured(carillon_tcp_bytes_acked(descriptor), at: now) }
             guard case .cut(let cut) = verdict else { return (nil, nil, []) }
             end(&shared)
@@ -249,6 +250,11 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
         }
         for writer in writers { writer.resume() }
         task?.cancel()
+    }
+
+    private func hasUnread(_ shared: inout Shared) -> Bool {
+        var byte: UInt8 = 0
+        return shared.state.phase != .closed && recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
     }
 
     private func end(_ shared: inout Shared) {

@@ -135,9 +135,10 @@ struct ConnectionState {
         leftAt = now
     }
 
-    /// What is to be done at `now`. `isDraining`: nothing new is begun. `hasUnsent`: a stream has bytes that its client could take.
-    mutating func judge(at now: Moment, isDraining: Bool, hasUnsent: Bool) -> Verdict {
-        let verdict = wasCut ? .stay : verdict(at: now, isDraining: isDraining, hasUnsent: hasUnsent)
+    /// What is to be done at `now`. `isDraining`: nothing new is begun. `hasUnsent`: a stream has bytes that its client could take. `hasUnread`: bytes of
+    /// the client wait in the kernel, so that it is not the one who is slow.
+    mutating func judge(at now: Moment, isDraining: Bool, hasUnsent: Bool, hasUnread: Bool = false) -> Verdict {
+        let verdict = wasCut ? .stay : verdict(at: now, isDraining: isDraining && !hasUnread, hasUnsent: hasUnsent)
         if case .cut = verdict { wasCut = true }
         return verdict
     }

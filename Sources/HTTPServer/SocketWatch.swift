@@ -46,6 +46,8 @@ final class SocketWatch: Parking, Sendable {
     /// Takes what waits, refuses new connections, ends streams and long polls, and cuts who has no request in hand. On the server's thread, like `park`.
     func beginDrain() {
         for _ in 0..<16 where !accept() { break }  // as many as the kernel keeps waiting, though more come all the time
+        usleep(20_000)  // a busy kernel may not yet have finished the handshake of a client that believes itself connected
+        _ = accept()
         state.withLock { $0.listener = nil }
         core.isDraining.store(true, ordering: .sequentiallyConsistent)
         core.connections.closing()

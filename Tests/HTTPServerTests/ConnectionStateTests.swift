@@ -123,6 +123,7 @@ import Testing
         idle.requestLine(at: 0)
         idle.sendingBegins(lingers: false, at: 0)
         idle.requestEnded(at: 0)
+        #expect(idle.judge(at: 1, isDraining: true, hasUnsent: false, hasUnread: true) == .stay, "its next request is here already")
         #expect(idle.judge(at: 1, isDraining: true, hasUnsent: false) == .cut(.drain))
     }
 

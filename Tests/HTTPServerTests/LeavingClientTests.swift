@@ -68,9 +68,13 @@ private final class Waiting: Sendable {
     }
     private struct Broken: Error {}
 
-    func untilBegun(_ count: Int) async throws { try await eventually(within: .seconds(20)) { self.log.withLock { $0.begun } == count } }
-    func untilCancelled(_ count: Int, within limit: Duration = .seconds(20)) async throws {
-        try await eventually(within: limit) { self.log.withLock { $0.cancelled } == count }
+    func untilBegun(_ count: Int) async throws { try await until("begun", count) { $0.begun } }
+    func untilCancelled(_ count: Int) async throws { try await until("cancelled", count) { $0.cancelled } }
+
+    private func until(_ what: String, _ count: Int, _ value: @Sendable (Log) -> Int) async throws {
+        do { try await eventually(within: .seconds(20)) { value(self.log.withLock { $0 }) == count } } catch {
+            throw RawClient.Failure(what: "\(value(log.withLock { $0 })) instead of \(count) have \(what) after 20 s")
+        }
     }
 }
 
@@ -124,7 +128,7 @@ private final class Waiting: Sendable {
                 client.closeWriting()
             }
             try await eventually { metrics.prometheusText.contains("carillon_http_open_connections 0") }
-            #expect(waiting.log.withLock { $0.begun == $0.cancelled })
+            try await eventually("every task that began is cancelled") { waiting.log.withLock { $0.begun == $0.cancelled } }
         }
     }
 
@@ -142,8 +146,13 @@ private final class Waiting: Sendable {
     @Test func `three hundred waiting clients that leave at once are all noticed`() async throws {
         let waiting = Waiting()
         try await withServer(waiting.router) { server in
-            var clients = try (0..<300).map { _ in try server.client() }
-            for client in clients { try await client.send(get("/poll")) }
+            var clients: [RawClient] = []
+            for _ in 0..<300 {
+                let client = try server.client()
+                // At once: on a busy machine the deadline of a header may pass before all have connected.
+                try await client.send(get("/poll"))
+                clients.append(client)
+            }
             try await waiting.untilBegun(300)
             clients = []
             try await waiting.untilCancelled(300)
@@ -213,17 +222,14 @@ private final class Waiting: Sendable {
         var limits = HTTPServerLimits()
         limits.sendGrace = .milliseconds(300)
         limits.idleTime = .milliseconds(300)
-        limits.headerTime = .milliseconds(300)
+        limits.headerTime = .seconds(2)
         let waiting = Waiting()
         let metrics = Metrics()
         try await withServer(waiting.router, limits: limits, metrics: metrics) { server in
             let client = try server.client()
             try await client.send(get("/events"))
-            _ = try await client.until("event: ready")
-            let other = try server.client()
-            #expect(try await other.isClosed(), "time for two sweeps has passed")
-            let another = try server.client()
-            #expect(try await another.isClosed())
+            #expect(try await client.until("event: ready").contains("event: ready"))
+            #expect(try await server.client().isClosed(), "all limits have passed by then")
             #expect(waiting.log.withLock { $0.cancelled } == 0)
             try await eventually { metrics.prometheusText.contains("carillon_http_open_connections 1") }
         }

@@ -8,6 +8,7 @@ final class RawClient: Sendable {
     struct Failure: Error { let what: String }
     private let descriptor: Int32
     private let pending = Locked<[UInt8]>([])
+    private let lastError = Locked<Int32>(0)
     private let thread = ThreadExecutor(name: "raw-client")
 
     init(port: Int) throws {
@@ -79,7 +80,8 @@ final class RawClient: Sendable {
     func answer(isHead: Bool = false) async throws -> RawAnswer {
         let bytes = try await read { RawAnswer.length(of: $0, isHead: isHead) }
         guard let answer = RawAnswer(bytes) else {
-            throw Failure(what: "no answer but \(String(decoding: bytes, as: UTF8.self).debugDescription)")
+            let reason = lastError.withLock { $0 == 0 ? "an orderly end" : String(cString: strerror($0)) }
+            throw Failure(what: "no answer but \(reason) behind \(String(decoding: bytes, as: UTF8.self).debugDescription)")
         }
         return answer
     }
@@ -99,6 +101,7 @@ final class RawClient: Sendable {
                     throw Failure(
                         what: "nothing came for 10 s; before: \(String(decoding: all.suffix(200), as: UTF8.self).debugDescription)")
                 }
+                if count < 0 { lastError.withLock { $0 = errno } }
                 guard count > 0 else { break }
                 all += room[..<count]
                 if wanted == nil { wanted = length(all) }
