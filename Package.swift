@@ -105,9 +105,10 @@ let programs: [Target] = [
 
 // Ours beside raw C loops: never linked into what users run.
 let benchmarks: [Target] = [
-    .target(name: "CBenchmark", linkerSettings: [.linkedLibrary("microhttpd")]),
+    .target(name: "CBenchmark", linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("rabbitmq")]),
     .executableTarget(
-        name: "Benchmark", dependencies: ["CBenchmark", "HTTP", "HTTPServer", "Lifecycle", "Telemetry"], swiftSettings: features),
+        name: "Benchmark",
+        dependencies: ["CBenchmark", "HTTP", "HTTPServer", "Lifecycle", "LocalBinder", "RabbitMQBinder", "Streams", "Telemetry"], swiftSettings: features),
 ]
 
 let testTargets: [Target] = [

@@ -8,6 +8,8 @@ import ThreadExecutor
 /// What a connection is for. Every call comes on the connection's thread.
 protocol ConnectionRole: AnyObject, Sendable {
     var purpose: String { get }
+    /// Called when there is work for the thread.
+    var wakeUp: WakeUp { get }
     /// A fresh connection: set the channel up. May wait for the broker's answers.
     func connected(_ connection: AMQPConnection) throws(AMQPFailure)
     func received(_ event: AMQPEvent, on connection: AMQPConnection) throws(AMQPFailure)
@@ -36,8 +38,6 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
     private let configuration: RabbitMQConfiguration
     private let role: any ConnectionRole
     private let log: Log
-    private let wakeUp: Int32
-    private let signalled = Atomic<Bool>(false)
     private let control = Locked(Control())
     private let socket = SocketGuard()
     private let connections = Atomic<Int>(0)
@@ -55,10 +55,7 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
         self.role = role
         self.log = log
         backOff = BackOff(first: configuration.backOff, longest: configuration.longestBackOff)
-        wakeUp = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
     }
-
-    deinit { if wakeUp >= 0 { close(wakeUp) } }
 
     /// Starts the thread; once.
     func start() {
@@ -92,18 +89,10 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
     /// How many connections were made so far.
     var connectionCount: Int { connections.load(ordering: .relaxed) }
 
-    func wake() {
-        guard !signalled.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        var one: UInt64 = 1
-        _ = write(wakeUp, &one, 8)
-    }
+    func wake() { role.wakeUp.call() }
 
     func park() {
-        // Taken back before the role looks at its work: what comes after that look wakes the poll.
-        if signalled.exchange(false, ordering: .acquiringAndReleasing) {
-            var count: UInt64 = 0
-            _ = read(wakeUp, &count, 8)
-        }
+        role.wakeUp.beginTurn()
         do throws(AMQPFailure) {
             var busy = try role.work(connection)
             if control.withLock({ $0.ending }) { return finish() }
@@ -155,7 +144,8 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
     }
 
     private func wait() {
-        var descriptors = [pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0)]
+        guard role.wakeUp.maySleep() else { return }
+        var descriptors = [pollfd(fd: role.wakeUp.descriptor, events: Int16(POLLIN), revents: 0)]
         var limit = role.hasDeadlines ? 100 : 1000
         if let connection {
             descriptors.append(pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0))
@@ -165,6 +155,7 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
             limit = min(limit, nextAttempt > now ? Int((nextAttempt - now) / 1_000_000) + 1 : 0)
         }
         _ = poll(&descriptors, nfds_t(descriptors.count), Int32(limit))
+        if descriptors[0].revents != 0 { role.wakeUp.clear() }
     }
 
     private func finish() {

@@ -21,7 +21,7 @@ final class Publisher: ConnectionRole, @unchecked Sendable {  // what is not in 
     private let log: Log
     private let metrics: Metrics
     private let inbox = Locked(Inbox())
-    private let wakeThread = Locked<(@Sendable () -> Void)?>(nil)
+    let wakeUp = WakeUp()
 
     // The thread's own.
     private var waiting = FIFO<PendingPublish>()
@@ -39,8 +39,6 @@ final class Publisher: ConnectionRole, @unchecked Sendable {  // what is not in 
         self.log = log
         self.metrics = metrics
     }
-
-    func attach(wake: @escaping @Sendable () -> Void) { wakeThread.withLock { $0 = wake } }
 
     var readiness: Readiness { inbox.withLock { $0.readiness } }
 
@@ -60,7 +58,7 @@ final class Publisher: ConnectionRole, @unchecked Sendable {  // what is not in 
             return (nil, inbox.arrived.count == 1)
         }
         if let refusal { throw refusal }
-        if first { wakeThread.withLock({ $0 })?() }
+        if first { wakeUp.call() }
         defer { inbox.withLock { $0.held -= 1 } }
         try await pending.wait()
     }

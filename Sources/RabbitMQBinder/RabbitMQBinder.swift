@@ -35,7 +35,6 @@ package final class RabbitMQBinder: Binder {
         self.metrics = metrics
         let publisher = Publisher(configuration, log: log, metrics: metrics)
         let publishing = ConnectionThread(configuration, role: publisher, log: log)
-        publisher.attach { [weak publishing] in publishing?.wake() }
         self.publisher = publisher
         self.publishing = publishing
     }
@@ -173,7 +172,6 @@ package final class RabbitMQBinder: Binder {
         if let topology = subscription.topology { try claim(topology, for: destination) }
         await opened.wait()
         let thread = ConnectionThread(configuration, role: subscription, log: log)
-        subscription.attach { [weak thread] in thread?.wake() }
         let id = try state.withLock { state throws(BinderError) in
             guard state.phase == .running else { throw BinderError(.closed, "the RabbitMQ binder is closed") }
             state.next += 1

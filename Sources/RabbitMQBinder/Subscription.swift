@@ -42,7 +42,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
     let log: Log
     let metrics: Metrics
     private let shared = Locked(Shared())
-    private let wakeThread = Locked<(@Sendable () -> Void)?>(nil)
+    let wakeUp = WakeUp()
 
     // The thread's own.
     private var passive = false
@@ -73,8 +73,6 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
                 prefix: configuration.prefix)
         }
     }
-
-    func attach(wake: @escaping @Sendable () -> Void) { wakeThread.withLock { $0 = wake } }
 
     // MARK: For the binder and its callers
 
@@ -165,13 +163,13 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
             }
         }
         if lost { throw BinderError(.unreachable, "the connection that brought this delivery is gone: RabbitMQ delivers it again") }
-        if first { wakeThread.withLock({ $0 })?() }
+        if first { wakeUp.call() }
     }
 
     /// No more deliveries; those in hand can still be settled.
     func drain() {
         shared.withLock { $0.drainAsked = true }
-        wakeThread.withLock({ $0 })?()
+        wakeUp.call()
     }
 
     // MARK: On the connection's thread
