@@ -136,7 +136,7 @@ let testTargets: [Target] = [
     tests("PropertyFormatsTests", ["PropertyFormats", "ConfigModel", "ConfigRepositories"]),
     tests("ConfigRepositoriesTests", ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
     tests("GitRepositoryTests", ["GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
-    tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry"]),
+    tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry", "Roles", "SpringSettings"]),
     tests("ConfigClientTests", ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("CarillonTests", ["carillon", "Locking", "Streams", "Lifecycle"]),

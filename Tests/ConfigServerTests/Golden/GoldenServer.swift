@@ -3,6 +3,10 @@ import ConfigRepositories
 import ConfigServer
 import Foundation
 import HTTP
+import PropertyFormats
+import Roles
+import SpringSettings
+import Telemetry
 
 /// Our router over the repositories that a case's settings describe.
 struct GoldenServer {
@@ -14,25 +18,34 @@ struct GoldenServer {
     private let changing: [any ChangingRepository]
     private let daemon: GitDaemon?
 
+    /// What the recorded server was given beside a case's own settings.
+    private static let common = [
+        "spring.application.name": "config-server", "spring.cloud.bus.enabled": "false", "management.health.rabbit.enabled": "false",
+        "management.health.db.enabled": "false", "management.health.diskspace.enabled": "false", "spring.main.banner-mode": "off",
+        "spring.datasource.url": "jdbc:postgresql://127.0.0.1:5432/golden", "spring.datasource.username": "postgres",
+        "logging.level.root": "warn",
+        "server.port": "8888",
+    ]
+
     init(_ golden: GoldenCase, root: URL, data: URL) throws {
         self.root = root
         isNative = golden.isNative
         if golden.needsSQL { throw LeftForLater(reason: "it needs a database") }
         if golden.needsBus { throw LeftForLater(reason: "it needs a broker") }
-        if let key = golden.settings.keys.first(where: { $0.hasPrefix("encrypt.") }) {
+        if let key = golden.settings.keys.sorted().first(where: { $0.hasPrefix("encrypt.") }) {
             throw LeftForLater(reason: "it needs encryption (\(key))")
         }
         daemon = golden.needsDaemon ? try GitDaemon(serving: root) : nil
         let places = [("{{ROOT}}", root.path), ("{{CASE}}", golden.folder.path), ("{{GIT}}", daemon?.address ?? "")]
         let settings = golden.settings.mapValues { text in places.reduce(text) { $0.replacing($1.0, with: $1.1) } }
-        let composition = try GoldenComposition(settings, data: data.path)
-        changing = composition.changing
+        // As the file that `replay` hands to a server.
+        let properties = Self.common.merging(settings) { $1 }.sorted { $0.key < $1.key }.map { Property(key: $0, value: .string($1)) }
+        let spring = try SpringSettings(documents: [PropertyDocument(properties: properties)], file: "application.properties")
+        let setup = try RepositorySetup(spring, data: data.path, log: .silent)
+        changing = setup.changing
         var router = Router()
         ConfigRoutes(
-            composition.repository,
-            settings: ConfigRoutes.Settings(
-                prefix: composition.server["prefix"] ?? "", acceptsEmpty: composition.server["accept-empty"] != "false"),
-            changing: changing
+            setup.repository, settings: ConfigRoutes.Settings(prefix: spring.prefix, acceptsEmpty: spring.acceptsEmpty), changing: changing
         ).install(in: &router)
         self.router = router
     }
