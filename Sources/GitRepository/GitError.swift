@@ -17,8 +17,6 @@ struct GitError: Error {
         self.message = message
     }
 
-    var isNotFound: Bool { code == GIT_ENOTFOUND.rawValue || code == GIT_EAMBIGUOUS.rawValue }
-
     /// Throws what went wrong unless `code` says that all went well.
     static func check(_ code: Int32) throws(GitError) {
         if code < 0 { throw GitError(code: code) }

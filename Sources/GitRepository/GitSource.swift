@@ -167,7 +167,6 @@ final class GitSource: Sendable {
             group.addTask { await call.watch() }
             let result = await threads.result { () throws(ConfigError) in
                 GitSource.makeFolder(folder)
-                try RemoteFetch.makeMirror(at: mirror)
                 let served = Array(ServedRecord(path: record).read().values)
                 let fetch = RemoteFetch(uri: uri, mirror: mirror, settings: settings, served: served)
                 return try call.run(for: settings.timeLimit) { deadline in

@@ -32,12 +32,17 @@ package final class LibGit2Store: ObjectStore, @unchecked Sendable {
             var iterator: OpaquePointer?
             try GitError.check(git_reference_iterator_new(&iterator, repository))
             defer { git_reference_iterator_free(iterator) }
+            var unreadable = 0
             while true {
                 var reference: OpaquePointer?
                 let code = git_reference_next(&reference, iterator)
                 if code == GIT_ITEROVER.rawValue { break }
                 // A reference that vanished or is being written while the list is read is seen at the next look.
-                guard code >= 0, let reference else { continue }
+                guard code >= 0, let reference else {
+                    unreadable += 1
+                    if unreadable > 1000 { throw GitError(code: code) }
+                    continue
+                }
                 defer { git_reference_free(reference) }
                 guard let raw = git_reference_name(reference) else { continue }
                 let name = String(cString: raw)

@@ -22,9 +22,9 @@ struct RemoteFetch: Sendable {
     /// cannot be reached or refuses, and leaves the mirror as it was.
     func run(until deadline: ContinuousClock.Instant) throws(ConfigError) -> Bool {
         guard GitLibrary.isStarted else { throw ConfigError(.unavailable, "libgit2 cannot be started") }
-        do {
+        do throws(GitError) {
             return try alone { () throws(GitError) in
-                let moved = try fetch(Exchange(settings: settings, deadline: deadline))
+                let moved = try fetchPastLocks(until: deadline)
                 let packs = MirrorPacks(mirror: mirror)
                 // Only for speed: what cannot be gathered now stays where it is.
                 if moved, packs.names.count > Self.mostPacks { try? packs.gather(keeping: served) }
@@ -37,25 +37,58 @@ struct RemoteFetch: Sendable {
         }
     }
 
-    /// Waits until no other repository, of this process or another, brings something into the same mirror.
+    /// Waits until no other repository, of this process or another, changes the same mirror; makes the mirror where there is none.
     private func alone<T>(_ body: () throws(GitError) -> T) throws(GitError) -> T {
-        let lock = open(mirror + "/carillon.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard lock >= 0 else { throw GitError(message: "cannot write to its mirror \(mirror): \(String(cString: strerror(errno)))") }
+        let lock = open(mirror + ".lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard lock >= 0 else { throw GitError(message: "cannot write beside its mirror \(mirror): \(String(cString: strerror(errno)))") }
         defer { close(lock) }
         guard flock(lock, LOCK_EX) == 0 else { throw GitError(message: "its mirror \(mirror) is in use") }
+        if access(mirror, F_OK) != 0 { try makeMirror() }
         return try body()
     }
 
-    /// Creates the bare repository that mirrors into; does nothing when it is there.
-    static func makeMirror(at path: String) throws(ConfigError) {
-        guard GitLibrary.isStarted else { throw ConfigError(.unavailable, "libgit2 cannot be started") }
+    /// Creates the bare repository under another name first: what bears the mirror's name is whole.
+    private func makeMirror() throws(GitError) {
+        let new = mirror + ".new"
         var repository: OpaquePointer?
-        if git_repository_open_ext(&repository, path, GIT_REPOSITORY_OPEN_NO_SEARCH.rawValue | GIT_REPOSITORY_OPEN_BARE.rawValue, nil) < 0 {
-            let code = git_repository_init(&repository, path, 1)
-            guard code >= 0 else { throw ConfigError(.unavailable, "cannot make a mirror in \(path): \(GitError(code: code).message)") }
-            chmod(path, 0o700)
-        }
+        try GitError.check(git_repository_init(&repository, new, 1))
         git_repository_free(repository)
+        chmod(new, 0o700)
+        guard rename(new, mirror) == 0 else {
+            throw GitError(message: "cannot make its mirror \(mirror): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    private func fetchPastLocks(until deadline: ContinuousClock.Instant) throws(GitError) -> Bool {
+        do throws(GitError) { return try fetch(Exchange(settings: settings, deadline: deadline)) } catch {
+            // A process that was killed while it wrote a reference has left its lock, a machine that lost its power an empty file. Nobody else
+            // writes while we are alone.
+            guard clear("refs") + clear("") > 0 else { throw error }
+            return try fetch(Exchange(settings: settings, deadline: deadline))
+        }
+    }
+
+    /// Removes lock files, and references that say nothing; returns how many. In the mirror's own folder only the locks of its files.
+    private func clear(_ folder: String) -> Int {
+        let path = folder.isEmpty ? mirror : "\(mirror)/\(folder)"
+        guard let stream = opendir(path) else { return 0 }
+        defer { closedir(stream) }
+        var removed = 0
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard name != ".", name != ".." else { continue }
+            var status = stat()
+            guard lstat("\(path)/\(name)", &status) == 0 else { continue }
+            let isFile = status.st_mode & S_IFMT == S_IFREG
+            if isFile, name.hasSuffix(".lock") || !folder.isEmpty && status.st_size == 0 {
+                if unlink("\(path)/\(name)") == 0 { removed += 1 }
+            } else if !isFile, !folder.isEmpty {
+                removed += clear("\(folder)/\(name)")
+            }
+        }
+        return removed
     }
 
     private func fetch(_ exchange: Exchange) throws(GitError) -> Bool {

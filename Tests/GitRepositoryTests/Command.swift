@@ -60,6 +60,14 @@ final class Command: Sendable {
         return (status & 0x7F == 0 ? status >> 8 & 0xFF : -(status & 0x7F), String(decoding: bytes, as: UTF8.self))
     }
 
+    /// Whether the process has not ended by itself.
+    var isAlive: Bool {
+        isRunning.withLock { running in
+            if running, waitpid(pid, nil, WNOHANG) == pid { running = false }
+            return running
+        }
+    }
+
     /// Ends the process unless it has ended.
     func end() {
         guard isRunning.withLock({ $0 }) else { return }

@@ -130,7 +130,17 @@ struct RemoteRepositoryTests {
         try await repository.running {
             #expect(await code { _ = try await repository.values() } == .unavailable)
             try upstream.move(to: path)
-            try await eventually { (try? await repository.values()) == ["v": "1"] }
+            let reason = Locked<String>("")
+            do {
+                try await eventually {
+                    do { return try await repository.values() == ["v": "1"] } catch {
+                        reason.withLock { $0 = "\(error)" }
+                        return false
+                    }
+                }
+            } catch {
+                Issue.record("\(error): \(reason.withLock { $0 })")
+            }
         }
     }
 
@@ -285,6 +295,25 @@ struct RemoteRepositoryTests {
         }
         #expect(try await repository.values() == ["v": "55"])
         #expect(try await self.repository().values() == ["v": "55"])
+    }
+
+    @Test func `what a killed process leaves behind is cleared away`() async throws {
+        let first = try upstream.commit(["application.yml": "v: 1"])
+        try upstream.git("branch", "feature/x")
+        #expect(try await repository().version() == first)
+        let mirror = try #require(try upstream.mirrors().first)
+        // Half-written references, their locks, a record that is no record, and a pack that never became whole.
+        for file in ["refs/heads/main.lock", "refs/heads/feature/x.lock", "packed-refs.lock", "objects/pack/pack_git2_abcdef"] {
+            try upstream.write("", to: mirror + "/" + file)
+        }
+        try upstream.write("", to: mirror + "/refs/heads/feature/x")
+        try upstream.write("\u{0}\u{1}garbage\n" + String(repeating: "z", count: 40) + " main\n", to: mirror + "/../served")
+        let second = try upstream.commit(["application.yml": "v: 2"])
+        let repository = try repository()
+        #expect(try await repository.version() == first)
+        #expect(try await repository.refresh().contains { $0.label == "main" && $0.to == second })
+        #expect(try await repository.version() == second)
+        #expect(try await repository.version(label: "feature/x") == first)
     }
 
     @Test func `two repositories on one mirror do not disturb each other`() async throws {

@@ -66,6 +66,13 @@ final class Upstream: Sendable {
         try FileManager.default.subpathsOfDirectory(atPath: data).filter { $0.hasSuffix(".pack") }
     }
 
+    /// Folders of all mirrors.
+    func mirrors() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: data).map { "\(data)/\($0)/mirror.git" }
+    }
+
+    func write(_ text: String, to path: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) }
+
     struct GitFailed: Error {
         let arguments: [String]
         let output: String
@@ -77,20 +84,26 @@ final class Daemon: Sendable {
     private let command: Command
     let port: UInt16
 
+    /// Of a port that somebody else has taken meanwhile the daemon lets go at once, and another one is tried.
     init(serving folder: String) async throws {
-        let port = try freePort()
-        self.port = port
         let environment = [
             "HOME": folder, "PATH": "/usr/bin:/bin", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
             "GIT_CONFIG_VALUE_0": "*",
         ]
-        command = try Command(
-            [
-                "/usr/lib/git-core/git-daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", "--port=\(port)",
-                "--base-path=\(folder)",
-                folder,
-            ], environment: environment)
-        try await eventually { canConnect(to: port) }
+        while true {
+            let port = try freePort()
+            let command = try Command(
+                [
+                    "/usr/lib/git-core/git-daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", "--port=\(port)",
+                    "--base-path=\(folder)", "--pid-file=\(folder)/daemon.pid", folder,
+                ], environment: environment)
+            // It writes the file when it listens.
+            try await eventually { !command.isAlive || access(folder + "/daemon.pid", F_OK) == 0 && canConnect(to: port) }
+            guard command.isAlive else { continue }
+            self.port = port
+            self.command = command
+            return
+        }
     }
 
     func uri(_ name: String = "origin") -> String { "git://127.0.0.1:\(port)/\(name)" }
