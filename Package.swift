@@ -43,10 +43,10 @@ let ground: [Target] = [
     library("HTTP", ["Locking"]),
     library("HTTPServer", ["HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CMicroHTTPD", "CPosix"]),
     library("HTTPClient", ["HTTP", "Locking", "ThreadExecutor", "CCurl", "CPosix"]),
-    library("SQLite", ["Locking", "ThreadExecutor", "CSQLite"]),
+    library("SQLite", ["CSQLite"]),
     library("Crypto", ["COpenSSL"]),
     library("Identity", ["Crypto", "HTTP"]),
-    library("Settings", ["PropertyFormats", "ConfigModel", "Options"]),
+    library("Settings", ["ConfigModel", "Options"]),
     library("Options"),
     library("SpringSettings", ["ConfigModel", "PropertyFormats"]),
 ]
@@ -68,37 +68,39 @@ let configuration: [Target] = [
         ["ConfigRepositories", "ConfigModel", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CGit2"]),
     library(
         "ConfigClient",
-        ["ConfigModel", "PropertyFormats", "Crypto", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+        ["ConfigModel", "Crypto", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
 ]
 
 let parts: [Target] = [
     library(
         "ConfigServer",
-        ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Crypto", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
+        ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Crypto", "HTTP", "Locking", "Telemetry"]),
     library(
         "ConfigAgent",
         [
-            "Bus", "ConfigClient", "ConfigModel", "Crypto", "HTTP", "Lifecycle", "Locking", "PropertyFormats", "Streams", "Telemetry",
+            "Bus", "ConfigClient", "ConfigModel", "Crypto", "HTTP", "Lifecycle", "Locking", "PropertyFormats", "Telemetry",
             "ThreadExecutor", "CPosix",
         ]),
-    library("BusEndpoints", ["Bus", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),
+    library("BusEndpoints", ["Bus", "HTTP", "Locking", "Streams", "Telemetry"]),
     library("Channels", ["Streams", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
-    library("Convergence", ["Bus", "ConfigModel", "HTTP", "Lifecycle", "Locking", "Streams", "Telemetry"]),
+    library("Convergence", ["Bus", "HTTP", "Locking", "Telemetry"]),
 ]
 
 let programs: [Target] = [
     library(
         "Roles",
         [
-            "Bus", "BusEndpoints", "Channels", "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer",
-            "Convergence", "Crypto", "GitRepository", "HTTP", "HTTPBinder", "HTTPClient", "HTTPServer", "Identity", "Lifecycle", "LocalBinder", "Locking",
+            "Bus", "BusEndpoints", "Channels", "ConfigModel", "ConfigRepositories", "ConfigServer",
+            "Convergence", "GitRepository", "HTTP", "HTTPBinder", "HTTPClient", "HTTPServer", "Identity", "Lifecycle",
+            "LocalBinder", "Locking",
             "PropertyFormats", "RabbitMQBinder", "Settings", "SpringSettings", "Streams", "Telemetry",
         ]),
     .executableTarget(
         name: "carillon",
         dependencies: [
-            "Bus", "Channels", "ConfigAgent", "ConfigClient", "ConfigModel", "Convergence", "HTTP", "HTTPBinder",
-            "HTTPClient", "Lifecycle", "Locking", "Options", "PropertyFormats", "Roles", "Settings", "Streams", "Telemetry", "ThreadExecutor",
+            "Bus", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Options", "Roles",
+            "Settings", "Streams", "Telemetry",
+            "ThreadExecutor",
         ],
         swiftSettings: features),
 ]
@@ -128,19 +130,46 @@ let testTargets: [Target] = [
     tests("StreamsTests", ["Streams", "LocalBinder", "Lifecycle", "Locking", "Telemetry"]),
     tests("LocalBinderTests", ["LocalBinder", "Streams", "Lifecycle", "Locking", "SQLite", "Telemetry"]),
     tests("RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
-    tests("HTTPBinderTests", ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests(
+        "HTTPBinderTests",
+        ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests("ChannelsTests", ["Channels", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
-    tests("BusTests", ["Bus", "BusEndpoints", "Channels", "Convergence", "HTTPBinder", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
-    tests("ConvergenceTests", ["Convergence", "Bus", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry", "ConfigModel"]),
+    tests(
+        "BusTests",
+        [
+            "Bus", "BusEndpoints", "Channels", "Convergence", "HTTPBinder", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle",
+            "Locking", "Telemetry",
+        ]),
+    tests(
+        "ConvergenceTests", ["Convergence", "Bus", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry", "ConfigModel"]),
     tests("ConfigModelTests", ["ConfigModel", "Crypto"]),
     tests("PropertyFormatsTests", ["PropertyFormats", "ConfigModel", "ConfigRepositories"]),
     tests("ConfigRepositoriesTests", ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
-    tests("GitRepositoryTests", ["GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
-    tests("ConfigServerTests", ["ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle", "Locking", "Telemetry", "Roles", "SpringSettings"]),
-    tests("ConfigClientTests", ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
-    tests("ConfigAgentTests", ["ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer", "Bus", "LocalBinder", "HTTP", "HTTPServer", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests(
+        "GitRepositoryTests",
+        ["GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
+    tests(
+        "ConfigServerTests",
+        [
+            "ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle",
+            "Locking", "Telemetry", "Roles", "SpringSettings",
+        ]),
+    tests(
+        "ConfigClientTests",
+        ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests(
+        "ConfigAgentTests",
+        [
+            "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer", "Bus", "LocalBinder", "HTTP", "HTTPServer",
+            "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor",
+        ]),
     tests("CarillonTests", ["carillon", "Locking", "Streams", "Lifecycle"]),
-    tests("RolesTests", ["Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests(
+        "RolesTests",
+        [
+            "Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle",
+            "Locking", "Telemetry",
+        ]),
 ]
 
 let package = Package(
