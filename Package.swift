@@ -93,7 +93,7 @@ let programs: [Target] = [
             "Bus", "BusEndpoints", "Channels", "ConfigModel", "ConfigRepositories", "ConfigServer",
             "Convergence", "GitRepository", "HTTP", "HTTPBinder", "HTTPClient", "HTTPServer", "Identity", "Lifecycle",
             "LocalBinder", "Locking",
-            "PropertyFormats", "RabbitMQBinder", "Settings", "SpringSettings", "Streams", "Telemetry",
+            "PropertyFormats", "RabbitMQBinder", "Settings", "SpringSettings", "Streams", "Telemetry", "ThreadExecutor",
         ]),
     .executableTarget(
         name: "carillon",

@@ -61,6 +61,6 @@ package struct ServerPlan: Sendable {
         } else {
             repositories = try RepositorySetup(settings, data: data, log: log)
         }
-        return try ServerRole(settings, repositories: repositories, binder: binder, log: log, metrics: metrics)
+        return try ServerRole(settings, repositories: repositories, binder: binder, data: data, log: log, metrics: metrics)
     }
 }

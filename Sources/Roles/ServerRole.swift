@@ -26,7 +26,9 @@ package struct ServerRole: Service {
     package var port: Int { server.port }
 
     /// Composes the server. `data` is the folder for what must survive.
-    package init(_ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, log: Log, metrics: Metrics) throws {
+    package init(
+        _ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, data: String, log: Log, metrics: Metrics
+    ) throws {
         self.log = log
         address = settings.server.address
         let access = settings.access
@@ -41,14 +43,19 @@ package struct ServerRole: Service {
             configuration: configuration, log: log.of("bus"), metrics: metrics)
         let convergence = FleetConvergence()
         convergence.watch(bus)
+        let trace = BusTrace()
+        trace.watch(bus)
+        let bindings = Bindings(log: log.of("bindings"))
+        bindings.show { bus.bindings }
 
         let configRoutes = ConfigRoutes(
             repositories.repository,
             settings: ConfigRoutes.Settings(prefix: settings.server.prefix, acceptsEmpty: settings.server.acceptsEmpty),
             changing: repositories.changing)
-        let publisher = ChangePublisher(
-            bus: bus, audiences: { Array(Set(configRoutes.audiences).union(convergence.audiences)) }, log: log.of("changes"),
-            metrics: metrics)
+        let audiences = AudienceMemory(path: data + "/audiences.json", log: log.of("changes")) {
+            Array(Set(configRoutes.audiences).union(convergence.audiences))
+        }
+        let publisher = ChangePublisher(bus: bus, audiences: { audiences.audiences }, log: log.of("changes"), metrics: metrics)
         // Where hooks tell those that they guess, as the original's do, a change is not told a second time.
         let publishes = !settings.monitor.guesses
         for repository in repositories.changing { repository.onChange { publisher.take($0, publishes: publishes) } }
@@ -79,6 +86,8 @@ package struct ServerRole: Service {
                     return RefreshDetails()
                 }
             ).router)
+        router.add(trace.router)
+        router.add(BindingRoutes(bindings).router)
         router.add(ConvergenceRoutes(convergence).router)
         router.add(channels.router)
         MonitorRoutes(
@@ -94,7 +103,7 @@ package struct ServerRole: Service {
 
         server = HTTPServer(
             configuration: try settings.httpServer(), handler: router, log: log.of("http"), metrics: metrics)
-        services = [binder, bus, publisher, channels] + repositories.changing + [server]
+        services = [binder, bus, audiences, publisher, channels] + repositories.changing + [server]
     }
 
     /// Looks for changes now; a source that is away keeps nobody from going on with what is served.
