@@ -35,7 +35,7 @@ package struct CarillonSettings: Sendable, Equatable {
         /// Whether an application that nothing is known of gets an empty environment; else 404.
         package var acceptsEmpty = true
         /// Largest request body, in bytes.
-        package var maximumBody = 1 << 20
+        package var maximumBody = 16 << 20
     }
 
     package struct TLS: Sendable, Equatable {

@@ -99,4 +99,81 @@ import TestSupport
             }
         }
     }
+
+    @Test func `who asked before a restart is told of a change after it, and only who it concerns`() async throws {
+        try await TemporaryFolder.with { folder in
+            _ = try folder.commit(in: "config", ["orders.yml": "a: 1\n", "billing.yml": "a: 1\n"])
+            try await Self.withServer(folder) { _, url in
+                for application in ["orders", "billing"] {
+                    let asked = try await Running.run(["get", application, "--server", url])
+                    #expect(asked.code == 0)
+                }
+            }
+            try await Self.withServer(folder) { server, _ in
+                _ = try folder.commit(in: "config", ["billing.yml": "a: 2\n"])
+                let destinations = try await server.logged("a change is published", field: "destinations")
+                #expect(destinations == "billing:**")
+            }
+        }
+    }
+
+    @Test func `a server with tokens takes changes from those who have one only`() async throws {
+        try await TemporaryFolder.with { folder in
+            _ = try folder.commit(in: "config", ["orders.yml": "a: 1\n"])
+            try folder.write("token", "s3cret\n")
+            let settings = "security: {tokens: [{name: ci, value-file: \(folder.path)/token, may: [refresh]}]}\n"
+            try await Self.withServer(folder, settings: settings) { _, url in
+                let refused = try await Running.run(["refresh", "--server", url])
+                #expect(refused.code == 1)
+                #expect(refused.errors.contains("401"))
+                #expect(refused.errors.contains("token"))
+                #expect(try await Running.run(["refresh", "--server", url, "--token-file", folder.path + "/token"]).code == 0)
+                let other = try await Running.run(["publish", "x", "--server", url, "--token-file", folder.path + "/token"], input: "y\n")
+                #expect(other.code == 1)
+                #expect(try await Running.run(["get", "orders", "--server", url]).code == 0)
+            }
+        }
+    }
+
+    @Test func `a server whose broker is away serves configuration, and says that it is not ready`() async throws {
+        try await TemporaryFolder.with { folder in
+            _ = try folder.commit(in: "config", ["orders.yml": "a: 1\n"])
+            try await Self.withServer(folder, arguments: ["--binder", "amqp://guest:guest@127.0.0.1:1/"]) { server, url in
+                #expect(try await Running.run(["get", "orders", "--server", url, "--key", "a"]).output == "1\n")
+                let refused = try await Running.run(["refresh", "--server", url])
+                #expect(refused.code == 1)
+                #expect(refused.errors.contains("503"))
+                server.send(SIGTERM)
+                #expect(try await server.ended() == 0)
+            }
+        }
+    }
+
+    @Test(.enabled(if: RabbitMQServer.isInstalled, Comment(rawValue: RabbitMQServer.whyNot)))
+    func `over a real RabbitMQ instances converge, and one that was cut off learns of what it missed`() async throws {
+        try await RabbitMQServer.with { broker in
+            try await TemporaryFolder.with { folder in
+                let first = try folder.commit(in: "config", ["orders.yml": "greeting: hello\n"])
+                try await Self.withServer(folder, arguments: ["--binder", broker.uri]) { _, url in
+                    let agent = [
+                        "agent", "--server", url, "--binder", broker.uri, "--app", "orders", "--instance", "w", "--cache",
+                        "\(folder.path)/cache",
+                        "--poll", "0", "--", "sh", "-c", "echo started with $GREETING; while :; do sleep 0.2; done",
+                    ]
+                    try await Running.with(agent) { instance in
+                        let before = try await Running.run(["status", "--server", url, "--version", first, "--count", "1", "--wait", "60s"])
+                        #expect(before.code == 0, "\(before) \(instance.errors)")
+                        // The event of this commit cannot reach anybody; the instance compares when it is connected again.
+                        try await broker.kill()
+                        let second = try folder.commit(in: "config", ["orders.yml": "greeting: again\n"])
+                        try await broker.start()
+                        let after = try await Running.run(
+                            ["status", "--server", url, "--version", second, "--count", "1", "--wait", "60s"], within: .seconds(90))
+                        #expect(after.code == 0, "\(after)")
+                        try await eventually { instance.output.contains("started with again") }
+                    }
+                }
+            }
+        }
+    }
 }
