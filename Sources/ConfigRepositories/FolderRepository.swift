@@ -139,7 +139,9 @@ package final class FolderRepository: ChangingRepository {
                 if before != state.status { state.generation += 1 }
             }
             guard case .step(_, let change) = finding else { return }
-            if change.rejected == nil { self.log.info("the folders are read", ["version": change.to, "changed": String(change.paths.count)]) }
+            if change.rejected == nil {
+                self.log.info("the folders are read", ["version": change.to, "changed": String(change.paths.count)])
+            }
         }
     }
 

@@ -102,7 +102,8 @@ package struct ServerRole: Service {
         self.router = router
 
         server = HTTPServer(
-            configuration: try settings.httpServer(), handler: router, log: log.of("http"), metrics: metrics)
+            configuration: try settings.httpServer(), handler: settings.user == nil ? router : Uncached(router: router),
+            log: log.of("http"), metrics: metrics)
         services = [binder, bus, audiences, publisher, channels] + repositories.changing + [server]
     }
 
@@ -121,6 +122,13 @@ package struct ServerRole: Service {
                 life.started()
             })
     }
+}
+
+/// A router whose answers at hand are not given out before its middleware has seen the request: where a user stands before everything.
+private struct Uncached: HTTPHandler {
+    let router: Router
+    func endsWithClient(_ request: HTTPRequest) -> Bool { router.endsWithClient(request) }
+    func respond(to request: HTTPRequest) async -> HTTPResponse { await router.respond(to: request) }
 }
 
 extension Readiness {

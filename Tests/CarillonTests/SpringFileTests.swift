@@ -37,4 +37,30 @@ import TestSupport
             #expect(errors.contains("`vault`"), "\(errors)")
         }
     }
+
+    @Test func `the original's user stands before every answer, also one that is at hand`() async throws {
+        try await TemporaryFolder.with { folder in
+            _ = try folder.commit(in: "config", ["orders.yml": "a: 1\n"])
+            try folder.write(
+                "application.properties",
+                """
+                server.port=0
+                server.address=127.0.0.1
+                spring.cloud.config.server.git.uri=file://\(folder.path)/config
+                spring.security.user.name=me
+                spring.security.user.password=pw
+                """)
+            let arguments = ["serve", "--spring-config", folder.path + "/application.properties", "--data", folder.path + "/data"]
+            try await Running.with(arguments) { server in
+                let port = try await server.logged("serving", field: "port")
+                for _ in 1...3 {
+                    #expect(
+                        try await Running.run(["get", "orders", "--key", "a", "--server", "http://me:pw@127.0.0.1:\(port)"]).output == "1\n"
+                    )
+                    let refused = try await Running.run(["get", "orders", "--key", "a", "--server", "http://127.0.0.1:\(port)"])
+                    #expect(refused.errors.contains("401"), "\(refused)")
+                }
+            }
+        }
+    }
 }
