@@ -129,8 +129,8 @@ extension BinderCases {
             let seen = try await bench.handle(5, of: destination, group: group) { delivery, count in
                 let text = String(decoding: delivery.envelope.payload, as: UTF8.self)
                 switch (text, count) {
-                case ("slow", 0...2): try await delivery.retry(after: .milliseconds(600))
-                case ("quick", 0...2): try await delivery.retry(after: .milliseconds(150))
+                case ("slow", 0...2): try await delivery.retry(after: .milliseconds(2000))
+                case ("quick", 0...2): try await delivery.retry(after: .milliseconds(200))
                 default: try await delivery.accept()
                 }
             }
