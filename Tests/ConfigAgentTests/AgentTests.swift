@@ -239,7 +239,7 @@ struct AgentTests {
     @Test func `signals to the agent reach the command`() async throws {
         // In a process of its own: the signal would reach the agents of all tests that run beside this one.
         await #expect(processExitsWith: .exitCode(3)) {
-            try await AgentBench.with(["pool.size": "8"]) { configuration, folder in
+            let code = try await AgentBench.with(["pool.size": "8"]) { configuration, folder in
                 configuration.command = [
                     "/bin/sh", "-c",
                     "trap 'echo usr2 >>\(folder)/log; exit 3' USR2; echo started >>\(folder)/log; while :; do sleep 0.05; done",
@@ -249,8 +249,9 @@ struct AgentTests {
                 try await eventually { bench.read("log") == "started\n" }
                 kill(getpid(), SIGUSR2)
                 try await eventually { bench.ended.isOver }
-                exit(bench.read("log") == "started\nusr2\n" ? bench.agent.exitCode : 99)
+                return bench.read("log") == "started\nusr2\n" ? bench.agent.exitCode : 99
             }
+            exit(code)
         }
     }
 
