@@ -110,7 +110,8 @@ let benchmarks: [Target] = [
     .target(name: "CBenchmark", linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("rabbitmq")]),
     .executableTarget(
         name: "Benchmark",
-        dependencies: ["CBenchmark", "HTTP", "HTTPServer", "Lifecycle", "LocalBinder", "RabbitMQBinder", "Streams", "Telemetry"], swiftSettings: features),
+        dependencies: ["CBenchmark", "HTTP", "HTTPServer", "Lifecycle", "LocalBinder", "RabbitMQBinder", "Streams", "Telemetry"],
+        swiftSettings: features),
 ]
 
 let testTargets: [Target] = [

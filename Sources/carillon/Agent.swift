@@ -71,7 +71,7 @@ enum Agent: Verb {
         }
         let services: [any Service] = configuration.runsOnce ? [agent] : [binder, bus, agent]
         do {
-            try await ServiceGroup(name: "agent", services, log: log).runUntilSignal()
+            try await ServiceGroup(name: "agent", services).runUntilSignal()
         } catch let failure as ServiceFailure {
             throw Failure("\(failure.underlying)")
         }

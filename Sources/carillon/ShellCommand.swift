@@ -22,8 +22,9 @@ enum ShellCommand {
         }
         lseek(descriptor, 0, SEEK_SET)
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/sh")
-        process.arguments = ["-c", command]
+        // We ignore SIGPIPE, and a child inherits that: `yes | head` would not end.
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["--default-signal=PIPE", "sh", "-c", command]
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
         process.standardInput = FileHandle(fileDescriptor: descriptor)
         return try await withCheckedThrowingContinuation { continuation in

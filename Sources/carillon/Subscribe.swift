@@ -43,7 +43,7 @@ enum Subscribe: Verb {
             limit: try invocation.number("count", in: 1...Int(Int32.max)),
             handler: invocation.value("exec").map(EventHandler.command) ?? (invocation.has("json") ? .json(terminal) : .text(terminal)),
             log: log)
-        try await ServiceGroup(name: "subscribe", [binder, subscriber], log: log).runUntilSignal()
+        try await ServiceGroup(name: "subscribe", [binder, subscriber]).runUntilSignal()
         return 0
     }
 }

@@ -52,6 +52,20 @@ import TestSupport
         }
     }
 
+    @Test func `a command of a subscriber has the signals that a shell's command has`() async throws {
+        try await withServer { folder, url in
+            let script = "grep SigIgn /proc/self/status >\(folder.path)/ignored"
+            let arguments = ["subscribe", "jobs", "--group", "g", "--from", "earliest", "--count", "1", "--server", url, "--exec", script]
+            try await Running.with(arguments) { subscriber in
+                _ = try await Running.run(["publish", "jobs", "--server", url], input: "one\n")
+                #expect(try await subscriber.ended() == 0)
+                let mask = try String(contentsOfFile: folder.path + "/ignored", encoding: .utf8).split(whereSeparator: \.isWhitespace).last
+                let ignored = UInt64(mask ?? "", radix: 16) ?? .max
+                #expect(ignored & (1 << UInt64(SIGPIPE - 1)) == 0)
+            }
+        }
+    }
+
     @Test func `on SIGTERM the event in hand is ended, then it leaves`() async throws {
         try await withServer { folder, url in
             let script =
