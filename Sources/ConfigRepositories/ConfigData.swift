@@ -4,6 +4,8 @@ import ConfigModel
 struct ConfigDocument {
     /// The path of its file.
     let path: String
+    /// That path as messages show it.
+    let shown: String
     /// Its position among the file's documents; nil when it is the only one.
     let number: Int?
     /// Whether the file was loaded for a profile (`foo-dev.yml`).
@@ -17,8 +19,9 @@ struct ConfigDocument {
     /// `spring.profiles.group.*`.
     let groups: [(profile: String, members: [String])]
 
-    init(path: String, number: Int?, isProfileSpecific: Bool, properties: [Property]) throws(ConfigError) {
+    init(path: String, shown: String, number: Int?, isProfileSpecific: Bool, properties: [Property]) throws(ConfigError) {
         self.path = path
+        self.shown = shown
         self.number = number
         self.isProfileSpecific = isProfileSpecific
         self.properties = properties
@@ -27,7 +30,7 @@ struct ConfigDocument {
         var imports: [String] = []
         var includes: [String] = []
         var groups: [(profile: String, members: [String])] = []
-        let place = number.map { "\(path), document #\($0)" } ?? path
+        let place = number.map { "\(shown), document #\($0)" } ?? shown
         for property in properties {
             guard let first = property.key.utf8.first, first == 115 || first == 83 else { continue }  // s, S
             let (name, rest) = Self.canonical(property.key)
@@ -75,7 +78,7 @@ struct ConfigDocument {
         guard !onProfile.isEmpty || onCloudPlatform != nil, !includes.isEmpty || !groups.isEmpty else { return }
         let key = includes.isEmpty ? "spring.profiles.group" : "spring.profiles.include"
         throw ConfigError(
-            .broken, "\(path): \(key) cannot stand in a document that is active for some profiles only; move it to one without condition")
+            .broken, "\(shown): \(key) cannot stand in a document that is active for some profiles only; move it to one without condition")
     }
 
     private static func misplaced(_ key: String, _ place: String) -> ConfigError {

@@ -99,7 +99,8 @@ struct ConfigDataTree {
                 nodes.append(
                     Node(
                         try ConfigDocument(
-                            path: path, number: file.documents.count > 1 ? number : nil, isProfileSpecific: isProfileSpecific,
+                            path: path, shown: tree.shown(path), number: file.documents.count > 1 ? number : nil,
+                            isProfileSpecific: isProfileSpecific,
                             properties: properties)))
             }
         }
@@ -142,7 +143,7 @@ struct ConfigDataTree {
             return true
         }
         do { return try Placeholders.resolve(text) { values[$0] } } catch {
-            throw ConfigError(.broken, "\(document.path): an import: \(error)")
+            throw ConfigError(.broken, "\(document.shown): an import: \(error)")
         }
     }
 

@@ -81,10 +81,14 @@ package protocol FileTree: Sendable {
     func identity(of path: String) throws(ConfigError) -> FileIdentity?
     /// When the file was last changed, in seconds since 1970; nil where that is not known.
     func modified(_ path: String) -> Int64?
+    /// The path as messages show it.
+    func shown(_ path: String) -> String
 }
 
 extension FileTree {
     package func modified(_ path: String) -> Int64? { nil }
+
+    package func shown(_ path: String) -> String { path }
 }
 
 /// The key under which a parsed file is kept.

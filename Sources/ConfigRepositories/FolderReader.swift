@@ -106,7 +106,7 @@ struct FolderReader: Sendable {
                 files[path] = MemoryTree.Content(bytes, modified: Int64(stamp.seconds))
             }
         }
-        return try list() == listing ? MemoryTree(files, folders: listing.folders) : nil
+        return try list() == listing ? MemoryTree(files, folders: listing.folders, root: "/") : nil
     }
 
     private func bytes(_ path: String, _ stamp: Stamp) throws(ConfigError) -> [UInt8]? {

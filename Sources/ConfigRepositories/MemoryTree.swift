@@ -18,10 +18,13 @@ package struct MemoryTree: FileTree {
     package let version: String?
     package let files: [String: Content]
     private let folders: [String: [String: Bool]]
+    /// Stands before every path in messages.
+    private let root: String
 
     /// `files` by path without leading slash; folders are those that their paths name, and `folders`, which may be empty ones.
-    package init(_ files: [String: Content], folders extra: some Sequence<String> = [], version: String? = nil) {
+    package init(_ files: [String: Content], folders extra: some Sequence<String> = [], version: String? = nil, root: String = "") {
         self.version = version
+        self.root = root
         self.files = files
         var folders: [String: [String: Bool]] = ["": [:]]
         func add(_ path: String, isFolder: Bool) {
@@ -56,4 +59,6 @@ package struct MemoryTree: FileTree {
     package func identity(of path: String) throws(ConfigError) -> FileIdentity? { files[path]?.identity }
 
     package func modified(_ path: String) -> Int64? { files[path]?.modified }
+
+    package func shown(_ path: String) -> String { root + path }
 }

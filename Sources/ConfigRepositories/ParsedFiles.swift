@@ -58,7 +58,7 @@ package final class ParsedFiles: Sendable {
         if let known = cache.withLock({ $0.value(for: key) }) { return try Self.result(known) }
         guard let bytes = try tree.file(path) else { return nil }
         let outcome: Outcome
-        do { outcome = .parsed(try parser(path, bytes)) } catch { outcome = .failed(error) }
+        do { outcome = .parsed(try parser(tree.shown(path), bytes)) } catch { outcome = .failed(error) }
         cache.withLock { $0.insert(outcome, for: key, cost: bytes.count + 256) }
         return try Self.result(outcome)
     }
