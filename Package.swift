@@ -98,7 +98,8 @@ let programs: [Target] = [
     .executableTarget(
         name: "carillon",
         dependencies: [
-            "Bus", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Options", "Roles",
+            "Bus", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Options",
+            "Roles",
             "Settings", "Streams", "Telemetry",
             "ThreadExecutor",
         ],

@@ -1,4 +1,5 @@
 import CMicroHTTPD
+import CPosix
 import Glibc
 import HTTP
 import Locking
@@ -253,8 +254,7 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
     }
 
     private func hasUnread(_ shared: inout Shared) -> Bool {
-        var byte: UInt8 = 0
-        return shared.state.phase != .closed && recv(descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
+        shared.state.phase != .closed && carillon_has_input(descriptor) != 0
     }
 
     private func end(_ shared: inout Shared) {

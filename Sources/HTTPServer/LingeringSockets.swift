@@ -1,3 +1,4 @@
+import CPosix
 import Glibc
 import Locking
 
@@ -39,7 +40,7 @@ final class LingeringSockets: Sendable {
             guard var socket = sockets[id] else { return }
             let isOver = withUnsafeTemporaryAllocation(byteCount: 65536, alignment: 8) { room in
                 while socket.remaining > 0 {
-                    let count = recv(socket.descriptor, room.baseAddress, room.count, Int32(MSG_DONTWAIT))
+                    let count = carillon_receive_at_hand(socket.descriptor, room.baseAddress, room.count)
                     if count <= 0 { return count == 0 || errno != EAGAIN }
                     socket.remaining -= count
                 }

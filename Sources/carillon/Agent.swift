@@ -3,6 +3,7 @@ import ConfigAgent
 import ConfigClient
 import Foundation
 import HTTP
+import HTTPServer
 import Lifecycle
 import Options
 import Roles
@@ -16,7 +17,7 @@ enum Agent: Verb {
         explanation: """
             Every key becomes a variable of the command's environment (pool.size is POOL_SIZE) and can be written into files. When the server tells of
             a change, the agent fetches it, checks it, takes it over as --on-change says, and answers with a receipt that `carillon status` shows.
-            With the server down, the last known good configuration is used. Signals go on to the command; the exit code is the command's.
+            A variable that the agent itself has keeps its value. With the server down, the last known good configuration is used. Signals go on to the command; the exit code is the command's.
             """,
         options: [
             .init("app", value: "NAME", "the application, or several with commas, the first naming the instance"),
@@ -28,6 +29,10 @@ enum Agent: Verb {
                 "template", value: "T:OUT", "write OUT from template T, ${key:default} being replaced; T:OUT:MODE sets the mode",
                 repeats: true),
             .init("env-file", value: "OUT", "write every key as a variable to OUT", repeats: true),
+            .init(
+                "config-file", value: "OUT", "write the whole configuration to OUT, as its ending says: yml, json, properties",
+                repeats: true),
+            .init("listen", value: "PORT", "serve the same configuration on 127.0.0.1:PORT, for programs that ask a server"),
             .init("no-environment", "do not put the keys into the command's environment"),
             .init("check", value: "COMMAND", "run `sh -c COMMAND` with the new files before they count; only exit code 0 lets a change in"),
             .init("cache", value: "DIR", "keep the last known good here; the user's state folder unless given"),
@@ -69,7 +74,14 @@ enum Agent: Verb {
         } catch {
             throw Failure("\(error)", code: 2)
         }
-        let services: [any Service] = configuration.runsOnce ? [agent] : [binder, bus, agent]
+        var services: [any Service] = configuration.runsOnce ? [agent] : [binder, bus]
+        if !configuration.runsOnce {
+            if let port = try invocation.number("listen", in: 0...65535) {
+                services.append(
+                    HTTPServer(configuration: HTTPServerConfiguration(port: port), handler: agent.localRoutes, log: log.of("http")))
+            }
+            services.append(agent)
+        }
         do {
             try await ServiceGroup(name: "agent", services).runUntilSignal()
         } catch let failure as ServiceFailure {
@@ -96,13 +108,19 @@ enum Agent: Verb {
             configuration.files.append(file)
         }
         configuration.files += invocation.all("env-file").map { RenderedFile(.environment, path: $0) }
+        for path in invocation.all("config-file") {
+            guard let file = RenderedFile(configurationAt: path) else {
+                throw Failure("`--config-file \(path)` ends in none of yml, yaml, json, properties", code: 2)
+            }
+            configuration.files.append(file)
+        }
         configuration.passesEnvironment = !invocation.has("no-environment")
         configuration.change = try change(invocation.value("on-change") ?? "restart")
         configuration.check = invocation.value("check")
         configuration.stopLimit = try invocation.duration("stop-limit") ?? configuration.stopLimit
         configuration.runsOnce = invocation.has("once")
         if configuration.command.isEmpty, configuration.files.isEmpty {
-            throw Failure("nothing to do: name a command behind `--`, or a file with --template or --env-file", code: 2)
+            throw Failure("nothing to do: name a command behind `--`, or a file with --template, --config-file or --env-file", code: 2)
         }
         if configuration.runsOnce, !configuration.command.isEmpty { throw Failure("`--once` is for files without a command", code: 2) }
         return configuration

@@ -55,6 +55,28 @@ import TestSupport
         }
     }
 
+    @Test func `an agent writes whole files, and offers the same configuration on its own port`() async throws {
+        try await TemporaryFolder.with { folder in
+            _ = try folder.commit(in: "config", ["orders.yml": "pool: {size: 10}\n"])
+            try await Self.withServer(folder) { _, url in
+                let agent = [
+                    "agent", "--server", url, "--app", "orders", "--cache", folder.path + "/cache", "--config-file",
+                    folder.path + "/out.json",
+                    "--listen", "0", "--on-change", "rewrite", "--", "sleep", "1000",
+                ]
+                try await Running.with(agent) { agent in
+                    let port = try await agent.logged("listening", field: "port")
+                    try await eventually { FileManager.default.fileExists(atPath: folder.path + "/out.json") }
+                    #expect(try String(contentsOfFile: folder.path + "/out.json", encoding: .utf8).contains("\"size\":10"))
+                    try await eventually {
+                        try await Running.run(["get", "orders", "--key", "pool.size", "--server", "http://127.0.0.1:\(port)"]).output
+                            == "10\n"
+                    }
+                }
+            }
+        }
+    }
+
     @Test func `a commit that cannot be parsed is not served, and everyone is told why`() async throws {
         try await TemporaryFolder.with { folder in
             let good = try folder.commit(in: "config", ["orders.yml": "greeting: hello\n"])
