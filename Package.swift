@@ -111,7 +111,10 @@ let benchmarks: [Target] = [
     .target(name: "CBenchmark", linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("rabbitmq")]),
     .executableTarget(
         name: "Benchmark",
-        dependencies: ["CBenchmark", "HTTP", "HTTPServer", "Lifecycle", "LocalBinder", "RabbitMQBinder", "Streams", "Telemetry"],
+        dependencies: [
+            "CBenchmark", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "LocalBinder", "RabbitMQBinder", "Roles", "Settings", "Streams",
+            "Telemetry",
+        ],
         swiftSettings: features),
 ]
 
@@ -177,6 +180,8 @@ let testTargets: [Target] = [
 let package = Package(
     name: "carillon",
     products: [
+        // Typed configuration with live updates, for Swift services.
+        .library(name: "ConfigClient", targets: ["ConfigClient"]),
         .executable(name: "carillon", targets: ["carillon"]),
         .executable(name: "carillon-benchmark", targets: ["Benchmark"]),
     ],

@@ -3,12 +3,16 @@ import Foundation
 /// `carillon-benchmark`: ours beside raw C loops in the same run.
 @main struct CarillonBenchmark {
     /// In the order in which they run when none is named.
-    static let benchmarks: [any Comparison] = [HTTPBenchmark(), BrokerBenchmark()]
+    static let benchmarks: [any Comparison] = [HTTPBenchmark(), ConfigBenchmark(), BrokerBenchmark()]
 
     static func main() async {
         var arguments = Array(CommandLine.arguments.dropFirst())
         if let role = arguments.first, role == HTTPBenchmark.serverRole {
             await HTTPBenchmark.serve(Array(arguments.dropFirst()))
+            return
+        }
+        if let role = arguments.first, role == ConfigBenchmark.serverRole {
+            await ConfigBenchmark.serve(Array(arguments.dropFirst()))
             return
         }
         var settings = BenchmarkSettings()

@@ -81,7 +81,8 @@ struct HTTPBenchmark: Comparison {
         guard carillon_pin_to_core(0) == 0 else { return }
         switch arguments.first {
         case "bare":
-            let port = body.withUnsafeBytes { carillon_bare_http_server($0.baseAddress, $0.count) }
+            let bytes = arguments.count > 1 ? Array(arguments[1].utf8) : Array(body)
+            let port = bytes.withUnsafeBytes { carillon_bare_http_server($0.baseAddress, $0.count) }
             print(port)
             fflush(nil)
             await untilInputEnds()
@@ -123,7 +124,7 @@ struct HTTPBenchmark: Comparison {
         return router
     }
 
-    private static func untilInputEnds() async {
+    static func untilInputEnds() async {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread { @Sendable in
                 while let data = try? FileHandle.standardInput.read(upToCount: 1), !data.isEmpty {}

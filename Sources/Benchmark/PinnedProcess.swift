@@ -55,11 +55,13 @@ enum LoadGenerator {
         let p99Milliseconds: Double
     }
 
-    static func run(_ url: String, seconds: Int, connections: Int = 64, core: Int = 1) throws -> Result {
+    static func run(_ url: String, seconds: Int, connections: Int = 64, core: Int = 1, script: String? = nil) throws -> Result {
         let process = Process()
         let output = Pipe()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["taskset", "-c", "\(core)", "wrk", "-t1", "-c\(connections)", "-d\(seconds)s", "--latency", url]
+        process.arguments =
+            ["taskset", "-c", "\(core)", "wrk", "-t1", "-c\(connections)", "-d\(seconds)s", "--latency"]
+            + (script.map { ["-s", $0] } ?? []) + [url]
         process.standardOutput = output
         try process.run()
         let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
