@@ -120,7 +120,7 @@ let benchmarks: [Target] = [
 
 let testTargets: [Target] = [
     .target(
-        name: "TestSupport", dependencies: ["HTTP", "HTTPServer", "Lifecycle", "Locking", "Streams"], path: "Tests/TestSupport",
+        name: "TestSupport", dependencies: ["CPosix", "HTTP", "HTTPServer", "Lifecycle", "Locking", "Streams"], path: "Tests/TestSupport",
         swiftSettings: features),
     tests("LifecycleTests", ["Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("HTTPTests", ["HTTP"]),

@@ -4,11 +4,11 @@ import Glibc
 import Locking
 
 /// A process of our own in a process group of its own.
-final class ChildProcess: Sendable {
-    struct Failure: Error, CustomStringConvertible {
+package final class ChildProcess: Sendable {
+    package struct Failure: Error, CustomStringConvertible {
         let command: String
         let number: Int32
-        var description: String { "\(command) cannot be started: \(String(cString: strerror(number)))" }
+        package var description: String { "\(command) cannot be started: \(String(cString: strerror(number)))" }
     }
 
     let identifier: pid_t
@@ -27,16 +27,16 @@ final class ChildProcess: Sendable {
     private let state = Locked(State())
 
     /// Starts `arguments[0]`, found in the agent's `PATH`, and calls `onExit` once, from another thread, when it has ended. Blocks for as long
-    /// as the system takes to make a process.
-    init(
-        _ arguments: [String], environment: [String: String], folder: String? = nil,
+    /// as the system takes to make a process. `input` becomes its standard input; nil: ours.
+    package init(
+        _ arguments: [String], environment: [String: String], folder: String? = nil, input: Int32? = nil,
         onExit: @escaping @Sendable (Supervision.Exit, _ ranFor: Duration) -> Void
     ) throws(Failure) {
         let program = arguments.first ?? ""
         guard !program.isEmpty, !arguments.contains(where: { $0.utf8.contains(0) }) else { throw Failure(command: program, number: EINVAL) }
         let clock = ContinuousClock()
         let start = clock.now
-        let (number, identifier) = Self.spawn(arguments, environment, folder)
+        let (number, identifier) = Self.spawn(arguments, environment, folder, input)
         guard number == 0 else { throw Failure(command: program, number: number) }
         self.identifier = identifier
         let descriptor = carillon_pidfd_open(identifier)
@@ -58,7 +58,9 @@ final class ChildProcess: Sendable {
         source.activate()
     }
 
-    private static func spawn(_ arguments: [String], _ environment: [String: String], _ folder: String?) -> (Int32, pid_t) {
+    private static func spawn(
+        _ arguments: [String], _ environment: [String: String], _ folder: String?, _ input: Int32?
+    ) -> (Int32, pid_t) {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -78,6 +80,7 @@ final class ChildProcess: Sendable {
             let number = carillon_spawn_folder(&actions, folder)
             if number != 0 { return (number, 0) }
         }
+        if let input { posix_spawn_file_actions_adddup2(&actions, input, 0) }
         carillon_spawn_close_from(&actions, 3)  // libraries open sockets without close-on-exec
         var identifier: pid_t = 0
         let program = arguments.first ?? ""

@@ -7,7 +7,7 @@
 ///        idle                     └──timer, change── pausing
 ///
 /// From everywhere, `shutdown` leads over `stopping(.end)` to `ended`.
-struct Supervision: Sendable {
+package struct Supervision: Sendable {
     enum Stop: Sendable, Hashable {
         case change
         case end
@@ -57,11 +57,11 @@ struct Supervision: Sendable {
         case finish(Int32)
     }
     /// How a process ended.
-    enum Exit: Sendable, Hashable {
+    package enum Exit: Sendable, Hashable {
         case code(Int32)
         case signal(Int32)
         /// As shells tell it.
-        var code: Int32 {
+        package var code: Int32 {
             switch self {
             case .code(let code): code
             case .signal(let number): 128 + number

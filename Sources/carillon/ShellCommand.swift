@@ -1,5 +1,5 @@
+import ConfigAgent
 import Foundation
-import Locking
 
 /// `sh -c` with a given standard input.
 enum ShellCommand {
@@ -21,17 +21,17 @@ enum ShellCommand {
             }
         }
         lseek(descriptor, 0, SEEK_SET)
-        let process = Process()
-        // We ignore SIGPIPE, and a child inherits that: `yes | head` would not end.
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["--default-signal=PIPE", "sh", "-c", command]
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { _, new in new }
-        process.standardInput = FileHandle(fileDescriptor: descriptor)
         return try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { ended in
-                continuation.resume(returning: ended.terminationReason == .exit ? ended.terminationStatus : 128 + ended.terminationStatus)
+            do throws(ChildProcess.Failure) {
+                _ = try ChildProcess(
+                    ["sh", "-c", command], environment: ProcessInfo.processInfo.environment.merging(environment) { _, new in new },
+                    input: descriptor
+                ) { exit, _ in
+                    continuation.resume(returning: exit.code)
+                }
+            } catch {
+                continuation.resume(throwing: error)
             }
-            do { try process.run() } catch { continuation.resume(throwing: error) }
         }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The program called as a user calls it, rightly and wrongly.
@@ -74,7 +75,7 @@ import Testing
     @Test func `completion is a script that bash takes`() async throws {
         let (code, output, _) = try await Running.run(["completion"])
         #expect(code == 0)
-        let bash = Process()
+        let bash = SpawnedProcess()
         bash.executableURL = URL(fileURLWithPath: "/bin/bash")
         bash.arguments = ["-n", "-c", output]
         try bash.run()

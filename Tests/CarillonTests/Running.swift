@@ -18,11 +18,11 @@ final class Running: Sendable {
         var errors = ""
     }
     private let text = Locked(Text())
-    private let process: Locked<Process>
+    private let process: SpawnedProcess
     let identifier: Int32
 
     private init(_ arguments: [String], environment: [String: String], input: String?) throws {
-        let process = Process()
+        let process = SpawnedProcess()
         process.executableURL = Self.program
         process.arguments = arguments
         var variables = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("CARILLON_") }
@@ -47,7 +47,7 @@ final class Running: Sendable {
             try standardInput.fileHandleForWriting.close()
         }
         identifier = process.processIdentifier
-        self.process = Locked(process)
+        self.process = process
         box.set(self)
     }
 
@@ -60,8 +60,8 @@ final class Running: Sendable {
 
     var output: String { text.withLock { $0.output } }
     var errors: String { text.withLock { $0.errors } }
-    var isRunning: Bool { process.withLock { $0.isRunning } }
-    var exitCode: Int32 { process.withLock { $0.terminationStatus } }
+    var isRunning: Bool { process.isRunning }
+    var exitCode: Int32 { process.terminationStatus }
 
     func send(_ signal: Int32) { kill(identifier, signal) }
 

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// A folder for one test, removed at its end.
 struct TemporaryFolder {
@@ -21,7 +22,7 @@ struct TemporaryFolder {
     /// Runs git in a folder below this one and returns what it printed.
     @discardableResult
     func git(in folder: String, _ arguments: String...) throws -> String {
-        let process = Process()
+        let process = SpawnedProcess()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/git")
         process.arguments =
             ["-C", path + "/" + folder, "-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"]

@@ -1,5 +1,6 @@
 import ConfigModel
 import Foundation
+import TestSupport
 import PropertyFormats
 import Testing
 
@@ -35,7 +36,7 @@ import Testing
         defer { try? FileManager.default.removeItem(at: file) }
         let properties = Self.hostile.enumerated().map { Property(key: "v[\($0.offset)]", value: .string($0.element)) }
         try Data(EnvironmentVariables(properties).dotenv.utf8).write(to: file)
-        let shell = Process()
+        let shell = SpawnedProcess()
         shell.executableURL = URL(filePath: "/bin/sh")
         shell.arguments = [
             "-c", ". \"$0\"; for n in $(seq 0 $1); do eval \"printf '%s\\\\0' \\\"\\$V_$n\\\"\"; done", file.path,

@@ -355,7 +355,7 @@ enum Certificates {
     /// `authority.pem` vouches for `broker.pem` with `broker.key`, named localhost; `other.pem` is an authority that does not.
     static func make(in folder: URL) throws {
         func openssl(_ arguments: String) throws {
-            let process = Process()
+            let process = SpawnedProcess()
             process.executableURL = URL(filePath: "/usr/bin/openssl")
             process.arguments = arguments.split(separator: " ").map(String.init)
             process.currentDirectoryURL = folder

@@ -121,7 +121,7 @@ package final class RabbitMQServer: Sendable {
     }
 
     private static func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> String {
-        let process = Process()
+        let process = SpawnedProcess()
         process.executableURL = script
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }

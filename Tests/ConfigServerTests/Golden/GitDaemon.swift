@@ -1,16 +1,17 @@
 import Foundation
+import TestSupport
 import Glibc
 
 /// `git-daemon` over a folder of repositories, on a free port of the loopback interface.
 final class GitDaemon: Sendable {
     let address: String
-    private let process: Process
+    private let process: SpawnedProcess
 
     init(serving root: URL) throws {
         let port = try Self.freePort()
         address = "git://127.0.0.1:\(port)"
         let programs = String(decoding: try GoldenRepositories.git(root, ["--exec-path"]), as: UTF8.self).trimmingCharacters(in: .newlines)
-        process = Process()
+        process = SpawnedProcess()
         process.executableURL = URL(fileURLWithPath: programs).appendingPathComponent("git-daemon")
         process.arguments = [
             "--port=\(port)", "--listen=127.0.0.1", "--base-path=\(root.path)", "--export-all", "--reuseaddr", root.path,

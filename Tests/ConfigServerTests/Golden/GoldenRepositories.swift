@@ -1,5 +1,6 @@
 import ConfigModel
 import Foundation
+import TestSupport
 
 /// Builds the repositories of a case with `git`: the commits get the ids that were recorded.
 struct GoldenRepositories {
@@ -95,7 +96,7 @@ struct GoldenRepositories {
     }
 
     static func git(_ folder: URL, _ arguments: [String], when: Int? = nil) throws -> Data {
-        let process = Process()
+        let process = SpawnedProcess()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments =
             ["git", "-C", folder.path]
