@@ -98,7 +98,8 @@ let programs: [Target] = [
     .executableTarget(
         name: "carillon",
         dependencies: [
-            "Bus", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Options",
+            "Bus", "BusEndpoints", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Identity",
+            "Lifecycle", "Locking", "Options",
             "Roles",
             "Settings", "Streams", "Telemetry",
             "ThreadExecutor",
@@ -168,7 +169,7 @@ let testTargets: [Target] = [
             "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer", "Bus", "LocalBinder", "HTTP", "HTTPServer",
             "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor",
         ]),
-    tests("CarillonTests", ["carillon", "Locking", "Streams", "Lifecycle"]),
+    tests("CarillonTests", ["carillon", "HTTPClient", "Locking"]),
     tests(
         "RolesTests",
         [

@@ -1,9 +1,11 @@
 import Bus
+import BusEndpoints
 import ConfigAgent
 import ConfigClient
 import Foundation
 import HTTP
 import HTTPServer
+import Identity
 import Lifecycle
 import Options
 import Roles
@@ -32,7 +34,9 @@ enum Agent: Verb {
             .init(
                 "config-file", value: "OUT", "write the whole configuration to OUT, as its ending says: yml, json, properties",
                 repeats: true),
-            .init("listen", value: "PORT", "serve the same configuration on 127.0.0.1:PORT, for programs that ask a server"),
+            .init(
+                "listen", value: "PORT",
+                "serve the same configuration and the bus's routes on 127.0.0.1:PORT, for programs that ask a server"),
             .init("no-environment", "do not put the keys into the command's environment"),
             .init("check", value: "COMMAND", "run `sh -c COMMAND` with the new files before they count; only exit code 0 lets a change in"),
             .init("cache", value: "DIR", "keep the last known good here; the user's state folder unless given"),
@@ -77,8 +81,11 @@ enum Agent: Verb {
         var services: [any Service] = configuration.runsOnce ? [agent] : [binder, bus]
         if !configuration.runsOnce {
             if let port = try invocation.number("listen", in: 0...65535) {
-                services.append(
-                    HTTPServer(configuration: HTTPServerConfiguration(port: port), handler: agent.localRoutes, log: log.of("http")))
+                // Whoever takes a refresh passes it on to all: an agent as well as a server.
+                var router = agent.localRoutes
+                router.add(middleware: AccessPolicy(isLoopback: true).middleware)
+                router.add(BusRoutes(bus: bus).router)
+                services.append(HTTPServer(configuration: HTTPServerConfiguration(port: port), handler: router, log: log.of("http")))
             }
             services.append(agent)
         }

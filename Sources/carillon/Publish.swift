@@ -16,6 +16,7 @@ enum Publish: Verb {
             .init("type", value: "MEDIATYPE", "content type of the events; text/plain unless given"),
             .init("header", value: "NAME=VALUE", "a header of every event", repeats: true),
             .init("whole", "the whole input is one event"),
+            .init("json", "print how many events were confirmed as JSON"),
         ] + Broker.options,
         examples: ["echo 'order 7' | carillon publish orders", "carillon publish orders --type application/json --whole <order.json"])
 
@@ -35,6 +36,7 @@ enum Publish: Verb {
         let publisher = Publisher(binder: binder, destination: destination, template: template, whole: whole)
         try await ServiceGroup(name: "publish", [binder, publisher]).runUntilSignal()
         guard publisher.isDone else { throw Failure("interrupted: \(publisher.confirmed) events were confirmed, the rest was not sent") }
+        if invocation.has("json") { terminal.print("{\"confirmed\":\(publisher.confirmed)}") }
         return 0
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import HTTPClient
 import Testing
 import TestSupport
 
@@ -71,6 +72,14 @@ import TestSupport
                     try await eventually {
                         try await Running.run(["get", "orders", "--key", "pool.size", "--server", "http://127.0.0.1:\(port)"]).output
                             == "10\n"
+                    }
+                    // Whoever takes a refresh passes it on: the server hears of it over the bus.
+                    let told = try await Running.run(["refresh", "--json", "--server", "http://127.0.0.1:\(port)"])
+                    #expect(told.code == 0, "\(told)")
+                    let event = try JSONSerialization.jsonObject(with: Data(told.output.utf8)) as? [String: String]
+                    let id = try #require(event?["event"])
+                    try await eventually {
+                        try await HTTPClient().send(HTTPClientRequest("GET", url + "/bus/trace")).text.contains(id)
                     }
                 }
             }
