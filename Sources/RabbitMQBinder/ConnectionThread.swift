@@ -94,8 +94,10 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
     func park() {
         role.wakeUp.beginTurn()
         do throws(AMQPFailure) {
+            // Asked before the work is done: what was handed over before the end was asked for, an acceptance say, must be told to the broker.
+            let ending = control.withLock { $0.ending }
             var busy = try role.work(connection)
-            if control.withLock({ $0.ending }) { return finish() }
+            if ending { return finish() }
             if connection == nil, Monotonic.now >= nextAttempt {
                 try connect()
                 busy = true
