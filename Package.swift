@@ -29,6 +29,8 @@ let cLibraries: [Target] = [
     .systemLibrary(name: "CMicroHTTPD"),  // libmicrohttpd-dev: HTTP server; fastest of those measured, and can be made strict
     .systemLibrary(name: "CCurl"),  // libcurl4-openssl-dev: HTTP client with TLS, proxies, streaming
     .systemLibrary(name: "CRabbitMQ"),  // librabbitmq-dev: AMQP 0-9-1
+    .systemLibrary(name: "CRDKafka"),  // librdkafka-dev: the Kafka protocol; the one that most other clients are built on, with a mock cluster for tests
+    .systemLibrary(name: "CHiredis"),  // libhiredis-dev: writes and reads the Redis protocol; the connection itself is ours (TLS, time limits, cancellation)
     .systemLibrary(name: "CGit2"),  // libgit2-dev: Git objects without a working tree
     .systemLibrary(name: "CSQLite"),  // libsqlite3-dev: the durable log of the embedded broker in one file
     .systemLibrary(name: "CYAML"),  // libyaml-dev: YAML 1.1 events with line and column
@@ -55,8 +57,18 @@ let streams: [Target] = [
     library("Streams", ["Lifecycle", "Locking", "Telemetry"]),
     library("LocalBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "SQLite", "ThreadExecutor"]),
     library("RabbitMQBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CPosix"]),
+    library("KafkaBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRDKafka", "CPosix"]),
+    library("RedisBinder", ["Streams", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CHiredis", "CPosix"]),
     library("HTTPBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "HTTP", "HTTPClient"]),
     library("Bus", ["Streams", "Lifecycle", "Locking", "Telemetry"]),
+    library("BinderConformance", ["Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
+    library(
+        "Binders",
+        [
+            "Streams", "HTTPBinder", "KafkaBinder", "LocalBinder", "RabbitMQBinder", "RedisBinder", "HTTPClient", "Lifecycle", "Settings",
+            "Telemetry",
+        ]),
+    library("Functions", ["Streams", "Binders", "Settings", "ConfigModel", "Lifecycle", "Locking", "Telemetry"]),
 ]
 
 let configuration: [Target] = [
@@ -90,15 +102,16 @@ let programs: [Target] = [
     library(
         "Roles",
         [
-            "Bus", "BusEndpoints", "Channels", "ConfigModel", "ConfigRepositories", "ConfigServer",
-            "Convergence", "GitRepository", "HTTP", "HTTPBinder", "HTTPClient", "HTTPServer", "Identity", "Lifecycle",
+            "Binders", "Bus", "BusEndpoints", "Channels", "ConfigModel", "ConfigRepositories", "ConfigServer",
+            "Convergence", "GitRepository", "HTTP", "HTTPClient", "HTTPServer", "Identity", "Lifecycle",
             "LocalBinder", "Locking",
-            "PropertyFormats", "RabbitMQBinder", "Settings", "SpringSettings", "Streams", "Telemetry", "ThreadExecutor",
+            "PropertyFormats", "Settings", "SpringSettings", "Streams", "Telemetry", "ThreadExecutor",
         ]),
     .executableTarget(
         name: "carillon",
         dependencies: [
-            "Bus", "BusEndpoints", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Identity",
+            "BinderConformance", "Binders", "Bus", "BusEndpoints", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP", "HTTPClient",
+            "HTTPServer", "Identity",
             "Lifecycle", "Locking", "Options",
             "Roles",
             "Settings", "Streams", "Telemetry",
@@ -109,11 +122,14 @@ let programs: [Target] = [
 
 // Ours beside raw C loops: never linked into what users run.
 let benchmarks: [Target] = [
-    .target(name: "CBenchmark", linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("rabbitmq")]),
+    .target(
+        name: "CBenchmark",
+        linkerSettings: [.linkedLibrary("microhttpd"), .linkedLibrary("rabbitmq"), .linkedLibrary("rdkafka"), .linkedLibrary("hiredis")]),
     .executableTarget(
         name: "Benchmark",
         dependencies: [
-            "CBenchmark", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "LocalBinder", "RabbitMQBinder", "Roles", "Settings", "Streams",
+            "CBenchmark", "HTTP", "HTTPClient", "HTTPServer", "KafkaBinder", "Lifecycle", "LocalBinder", "RabbitMQBinder", "RedisBinder",
+            "Roles", "Settings", "Streams",
             "Telemetry",
         ],
         swiftSettings: features),
@@ -121,7 +137,8 @@ let benchmarks: [Target] = [
 
 let testTargets: [Target] = [
     .target(
-        name: "TestSupport", dependencies: ["CPosix", "HTTP", "HTTPServer", "Lifecycle", "Locking", "Streams"], path: "Tests/TestSupport",
+        name: "TestSupport", dependencies: ["BinderConformance", "CPosix", "HTTP", "HTTPServer", "Lifecycle", "Locking", "Streams"],
+        path: "Tests/TestSupport",
         swiftSettings: features),
     tests("LifecycleTests", ["Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("HTTPTests", ["HTTP"]),
@@ -136,6 +153,11 @@ let testTargets: [Target] = [
     tests("StreamsTests", ["Streams", "LocalBinder", "Lifecycle", "Locking", "Telemetry"]),
     tests("LocalBinderTests", ["LocalBinder", "Streams", "Lifecycle", "Locking", "SQLite", "Telemetry"]),
     tests("RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("KafkaBinderTests", ["KafkaBinder", "Bus", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("RedisBinderTests", ["RedisBinder", "Crypto", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("BinderConformanceTests", ["Binders", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("BindersTests", ["Binders", "Settings", "Streams", "Telemetry"]),
+    tests("FunctionsTests", ["Functions", "LocalBinder", "Settings", "ConfigModel", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests(
         "HTTPBinderTests",
         ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
@@ -178,14 +200,30 @@ let testTargets: [Target] = [
         ]),
 ]
 
+// `CARILLON_TESTS="StreamsTests BusTests" swift test` builds these test targets and what they need, and nothing else: minutes less on a
+// small machine. Unset: everything.
+let all = cLibraries + ground + streams + configuration + parts + programs + benchmarks + testTargets
+let chosen: Set<String>? = Context.environment["CARILLON_TESTS"].map { names in
+    var needed: Set<String> = []
+    var open = names.split(separator: " ").map(String.init)
+    while let name = open.popLast() {
+        guard needed.insert(name).inserted, let target = all.first(where: { $0.name == name }) else { continue }
+        for case .byNameItem(let dependency, _) in target.dependencies { open.append(dependency) }
+    }
+    return needed
+}
+let products: [Product] = [
+    // Typed configuration with live updates, for Swift services.
+    .library(name: "ConfigClient", targets: ["ConfigClient"]),
+    // Handlers attached to event channels, for Swift services.
+    .library(name: "Functions", targets: ["Functions"]),
+    .executable(name: "carillon", targets: ["carillon"]),
+    .executable(name: "carillon-benchmark", targets: ["Benchmark"]),
+]
+
 let package = Package(
     name: "carillon",
-    products: [
-        // Typed configuration with live updates, for Swift services.
-        .library(name: "ConfigClient", targets: ["ConfigClient"]),
-        .executable(name: "carillon", targets: ["carillon"]),
-        .executable(name: "carillon-benchmark", targets: ["Benchmark"]),
-    ],
-    targets: cLibraries + ground + streams + configuration + parts + programs + benchmarks + testTargets,
+    products: chosen == nil ? products : [],
+    targets: all.filter { chosen?.contains($0.name) ?? true },
     swiftLanguageModes: [.v6]
 )

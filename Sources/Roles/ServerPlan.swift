@@ -1,3 +1,4 @@
+import Binders
 import ConfigRepositories
 import Foundation
 import PropertyFormats

@@ -1,3 +1,4 @@
+import Binders
 import Options
 import Roles
 import Streams

@@ -16,6 +16,8 @@ final class Running: Sendable {
     private struct Text {
         var output = ""
         var errors = ""
+        /// How many of the two pipes have ended: nothing more comes after both.
+        var ended = 0
     }
     private let text = Locked(Text())
     private let process: SpawnedProcess
@@ -35,11 +37,13 @@ final class Running: Sendable {
         let box = WeakBox()
         output.fileHandleForReading.readabilityHandler = { handle in
             let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil } else { box.add(output: String(decoding: data, as: UTF8.self)) }
+            if data.isEmpty { handle.readabilityHandler = nil }
+            box.add(output: String(decoding: data, as: UTF8.self), ended: data.isEmpty)
         }
         errors.fileHandleForReading.readabilityHandler = { handle in
             let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil } else { box.add(errors: String(decoding: data, as: UTF8.self)) }
+            if data.isEmpty { handle.readabilityHandler = nil }
+            box.add(errors: String(decoding: data, as: UTF8.self), ended: data.isEmpty)
         }
         try process.run()
         if let input {
@@ -51,12 +55,16 @@ final class Running: Sendable {
         box.set(self)
     }
 
-    fileprivate func add(output: String = "", errors: String = "") {
+    fileprivate func add(output: String, errors: String, ended: Bool) {
         text.withLock {
             $0.output += output
             $0.errors += errors
+            if ended { $0.ended += 1 }
         }
     }
+
+    /// Whether all that the program wrote has been read.
+    private var isRead: Bool { text.withLock { $0.ended == 2 } }
 
     var output: String { text.withLock { $0.output } }
     var errors: String { text.withLock { $0.errors } }
@@ -117,12 +125,7 @@ final class Running: Sendable {
         try await with(arguments, environment: environment, input: input) { running in
             let code = try await running.ended(within: limit)
             // The pipes may still hold what was written last.
-            var before = -1
-            try await eventually(within: .seconds(5)) {
-                let now = running.output.utf8.count + running.errors.utf8.count
-                defer { before = now }
-                return now == before
-            }
+            try await eventually(within: limit, "the end of what carillon printed") { running.isRead }
             return (code, running.output, running.errors)
         }
     }
@@ -132,7 +135,7 @@ final class Running: Sendable {
 private final class WeakBox: Sendable {
     private struct State {
         weak var running: Running?
-        var early: [(String, String)] = []
+        var early: [(output: String, errors: String, ended: Bool)] = []
     }
     private let state = Locked(State())
 
@@ -142,14 +145,14 @@ private final class WeakBox: Sendable {
             defer { state.early = [] }
             return state.early
         }
-        for (output, errors) in early { running.add(output: output, errors: errors) }
+        for text in early { running.add(output: text.output, errors: text.errors, ended: text.ended) }
     }
 
-    func add(output: String = "", errors: String = "") {
+    func add(output: String = "", errors: String = "", ended: Bool) {
         let running: Running? = state.withLock { state in
-            if state.running == nil { state.early.append((output, errors)) }
+            if state.running == nil { state.early.append((output, errors, ended)) }
             return state.running
         }
-        running?.add(output: output, errors: errors)
+        running?.add(output: output, errors: errors, ended: ended)
     }
 }

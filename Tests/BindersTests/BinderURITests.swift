@@ -1,6 +1,6 @@
 import Lifecycle
 import LocalBinder
-import Roles
+import Binders
 import Settings
 import Streams
 import Telemetry
