@@ -29,8 +29,8 @@ let cLibraries: [Target] = [
     .systemLibrary(name: "CMicroHTTPD"),  // libmicrohttpd-dev: HTTP server; fastest of those measured, and can be made strict
     .systemLibrary(name: "CCurl"),  // libcurl4-openssl-dev: HTTP client with TLS, proxies, streaming
     .systemLibrary(name: "CRabbitMQ"),  // librabbitmq-dev: AMQP 0-9-1
-    .systemLibrary(name: "CRDKafka"),  // librdkafka-dev: the Kafka protocol; the one that most other clients are built on, with a mock cluster for tests
-    .systemLibrary(name: "CHiredis"),  // libhiredis-dev: writes and reads the Redis protocol; the connection itself is ours (TLS, time limits, cancellation)
+    .systemLibrary(name: "CRDKafka"),  // librdkafka-dev: the Kafka protocol, as most clients use it; with a mock cluster for tests
+    .systemLibrary(name: "CHiredis"),  // libhiredis-dev: writes and reads the Redis protocol; the connection is ours (TLS, limits)
     .systemLibrary(name: "CGit2"),  // libgit2-dev: Git objects without a working tree
     .systemLibrary(name: "CSQLite"),  // libsqlite3-dev: the durable log of the embedded broker in one file
     .systemLibrary(name: "CYAML"),  // libyaml-dev: YAML 1.1 events with line and column

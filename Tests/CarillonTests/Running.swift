@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Locking
 import TestSupport
 
@@ -13,13 +14,8 @@ final class Running: Sendable {
         return folder.appendingPathComponent("carillon")
     }()
 
-    private struct Text {
-        var output = ""
-        var errors = ""
-        /// How many of the two pipes have ended: nothing more comes after both.
-        var ended = 0
-    }
-    private let text = Locked(Text())
+    private let standardOutput: Written
+    private let standardError: Written
     private let process: SpawnedProcess
     let identifier: Int32
 
@@ -30,21 +26,11 @@ final class Running: Sendable {
         var variables = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("CARILLON_") }
         variables.merge(environment) { _, new in new }
         process.environment = variables
-        let (output, errors, standardInput) = (Pipe(), Pipe(), Pipe())
-        process.standardOutput = output
-        process.standardError = errors
+        (standardOutput, standardError) = (try Written(), try Written())
+        process.standardOutput = standardOutput.handle
+        process.standardError = standardError.handle
+        let standardInput = Pipe()
         process.standardInput = input == nil ? FileHandle.nullDevice : standardInput
-        let box = WeakBox()
-        output.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            box.add(output: String(decoding: data, as: UTF8.self), ended: data.isEmpty)
-        }
-        errors.fileHandleForReading.readabilityHandler = { handle in
-            let data = handle.availableData
-            if data.isEmpty { handle.readabilityHandler = nil }
-            box.add(errors: String(decoding: data, as: UTF8.self), ended: data.isEmpty)
-        }
         try process.run()
         if let input {
             standardInput.fileHandleForWriting.write(Data(input.utf8))
@@ -52,22 +38,11 @@ final class Running: Sendable {
         }
         identifier = process.processIdentifier
         self.process = process
-        box.set(self)
     }
 
-    fileprivate func add(output: String, errors: String, ended: Bool) {
-        text.withLock {
-            $0.output += output
-            $0.errors += errors
-            if ended { $0.ended += 1 }
-        }
-    }
-
-    /// Whether all that the program wrote has been read.
-    private var isRead: Bool { text.withLock { $0.ended == 2 } }
-
-    var output: String { text.withLock { $0.output } }
-    var errors: String { text.withLock { $0.errors } }
+    /// What it has written so far; all of it once it has ended.
+    var output: String { standardOutput.text }
+    var errors: String { standardError.text }
     var isRunning: Bool { process.isRunning }
     var exitCode: Int32 { process.terminationStatus }
 
@@ -124,35 +99,29 @@ final class Running: Sendable {
     ) async throws -> (code: Int32, output: String, errors: String) {
         try await with(arguments, environment: environment, input: input) { running in
             let code = try await running.ended(within: limit)
-            // The pipes may still hold what was written last.
-            try await eventually(within: limit, "the end of what carillon printed") { running.isRead }
             return (code, running.output, running.errors)
         }
     }
 }
 
-/// Gives the pipe handlers what they write to, without keeping it alive.
-private final class WeakBox: Sendable {
-    private struct State {
-        weak var running: Running?
-        var early: [(output: String, errors: String, ended: Bool)] = []
-    }
-    private let state = Locked(State())
+/// What a program writes, in a file without a name: nothing has to be read while it runs, and all is there when it has ended.
+private final class Written: Sendable {
+    let handle: FileHandle
 
-    func set(_ running: Running) {
-        let early = state.withLock { state in
-            state.running = running
-            defer { state.early = [] }
-            return state.early
-        }
-        for text in early { running.add(output: text.output, errors: text.errors, ended: text.ended) }
+    init() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("carillon-output-\(UUID().uuidString)").path
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw CocoaError(.fileWriteUnknown) }
+        unlink(path)
+        handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
     }
 
-    func add(output: String = "", errors: String = "", ended: Bool) {
-        let running: Running? = state.withLock { state in
-            if state.running == nil { state.early.append((output, errors, ended)) }
-            return state.running
+    var text: String {
+        var status = stat()
+        guard fstat(handle.fileDescriptor, &status) == 0 else { return "" }
+        let bytes = [UInt8](unsafeUninitializedCapacity: Int(status.st_size)) { buffer, count in
+            count = max(0, pread(handle.fileDescriptor, buffer.baseAddress, buffer.count, 0))
         }
-        running?.add(output: output, errors: errors, ended: ended)
+        return String(decoding: bytes, as: UTF8.self)
     }
 }
