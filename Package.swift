@@ -61,7 +61,7 @@ let streams: [Target] = [
     library("RedisBinder", ["Streams", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CHiredis", "CPosix"]),
     library("HTTPBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "HTTP", "HTTPClient"]),
     library("Bus", ["Streams", "Lifecycle", "Locking", "Telemetry"]),
-    library("BinderConformance", ["Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
+    library("BinderConformance", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CPosix"]),
     library(
         "Binders",
         [
@@ -155,7 +155,7 @@ let testTargets: [Target] = [
     tests("RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("KafkaBinderTests", ["KafkaBinder", "Bus", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("RedisBinderTests", ["RedisBinder", "Crypto", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
-    tests("BinderConformanceTests", ["Binders", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("BinderConformanceTests", ["Binders", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
     tests("BindersTests", ["Binders", "Settings", "Streams", "Telemetry"]),
     tests("FunctionsTests", ["Functions", "LocalBinder", "Settings", "ConfigModel", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     tests(

@@ -10,22 +10,40 @@ package struct BinderBench: Sendable {
     package let peer: any Binder
     /// A new binder that is not running yet, on the same broker or one of its own; the case runs and ends it.
     package let fresh: @Sendable () async throws -> any Binder
-    /// A payload of this many bytes is over the broker's limit; nil where there is no practical one.
+    /// A payload of this many bytes is over the broker's or binder's limit.
     package let oversized: Int?
-    /// Longest time that one event may take from publish to delivery on this broker before a case fails.
-    package let patience: Duration
+    package let times: BenchTimes
+    package let variants: BinderVariants
+    package let control: BrokerControl
+    /// What the binder can do and this broker does not offer.
+    package let lacking: BinderCapabilities
     private let prefix = "case-" + Identifier.random().prefix(8)
 
     package init(
-        binder: any Binder, peer: (any Binder)? = nil, oversized: Int? = nil, patience: Duration = .seconds(40),
+        binder: any Binder, peer: (any Binder)? = nil, oversized: Int? = nil, times: BenchTimes = BenchTimes(),
+        variants: BinderVariants = BinderVariants(), control: BrokerControl = BrokerControl(), lacking: BinderCapabilities = [],
         fresh: @escaping @Sendable () async throws -> any Binder
     ) {
         self.binder = binder
         self.peer = peer ?? binder
         self.oversized = oversized
-        self.patience = patience
+        self.times = times
+        self.variants = variants
+        self.control = control
+        self.lacking = lacking
         self.fresh = fresh
     }
+
+    package init(
+        binder: any Binder, peer: (any Binder)? = nil, oversized: Int? = nil, patience: Duration,
+        fresh: @escaping @Sendable () async throws -> any Binder
+    ) {
+        self.init(binder: binder, peer: peer, oversized: oversized, times: BenchTimes(patience: patience), fresh: fresh)
+    }
+
+    /// What the cases may expect here.
+    package var capabilities: BinderCapabilities { binder.capabilities.subtracting(lacking) }
+    package var patience: Duration { times.patience }
 
     package func destination(_ name: String = "d") throws -> Destination { try Destination("\(prefix).\(name)") }
     package func group(_ name: String = "g") throws -> ConsumerGroup { try ConsumerGroup(name) }

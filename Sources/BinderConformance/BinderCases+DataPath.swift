@@ -64,7 +64,7 @@ extension BinderCases {
             } catch let error as BinderError { try demandEqual(error.code, .invalid, "the refusal") }
         },
         BinderCase("A5", "an event over the broker's limit is refused, and the next one goes through") { bench in
-            guard let oversized = bench.oversized else { return }
+            let oversized = try bench.demandOversized()
             let destination = try bench.destination()
             let seen = try await bench.withMembers(of: destination, group: try bench.group()) { collector in
                 do {
@@ -121,7 +121,7 @@ extension BinderCases {
             try demandEqual(seen.envelope.headers["gone"], true, "header")
         },
         BinderCase("A9", "of many events published at once only the one that cannot be taken fails") { bench in
-            guard let oversized = bench.oversized else { return }
+            let oversized = try bench.demandOversized()
             let destination = try bench.destination()
             let failed = try await bench.withMembers(of: destination, group: try bench.group()) { collector in
                 let failed = await withTaskGroup(of: Int?.self) { publishers in

@@ -81,7 +81,7 @@ extension BinderCases {
                 }
             }
             try await bench.demandEmpty(destination, group)
-            guard let keeper = bench.binder as? any DeadLetterKeeping else { return }
+            let keeper = try bench.demandKeeper()
             let letters = try await keeper.deadLetters(of: destination, group: group, limit: 10)
             try demandEqual(letters.count, 1, "dead letters")
             try demandEqual(letters[0].envelope.payload, sent.payload, "payload")
@@ -203,7 +203,7 @@ extension BinderCases {
             try await bench.demandEmpty(destination, group)
         },
         BinderCase("C14", "a replayed dead letter goes to the group it came from, and to no other", needs: .nativeDeadLetters) { bench in
-            guard let keeper = bench.binder as? any DeadLetterKeeping else { return }
+            let keeper = try bench.demandKeeper()
             let destination = try bench.destination()
             let failing = try bench.group("failing")
             try await bench.withMembers(of: destination, group: try bench.group("other")) { other in

@@ -24,6 +24,9 @@ package struct BinderCase: Sendable, CustomStringConvertible {
 
     /// Which needed capabilities the binder lacks; the case is to be skipped, and said so, when there are any.
     package func missing(_ binder: any Binder) -> BinderCapabilities { needs.subtracting(binder.capabilities) }
+
+    /// The same for a binder on its broker.
+    package func missing(_ bench: BinderBench) -> BinderCapabilities { needs.subtracting(bench.capabilities) }
 }
 
 /// All cases, for `@Test(arguments: BinderCases.all)`.

@@ -47,6 +47,9 @@ static inline int carillon_spawn_close_from(posix_spawn_file_actions_t *actions,
 /// Reads what is at hand without waiting, whatever the socket's own mode: the flag is one that Swift does not always find.
 static inline ssize_t carillon_receive_at_hand(int socket, void *buffer, size_t length) { return recv(socket, buffer, length, MSG_DONTWAIT); }
 
+/// Sends what the socket takes without waiting; a peer that is gone is an error, never a signal.
+static inline ssize_t carillon_send_at_hand(int socket, const void *buffer, size_t length) { return send(socket, buffer, length, MSG_DONTWAIT | MSG_NOSIGNAL); }
+
 /// Whether there is something to read, without waiting for it and without taking it.
 static inline int carillon_has_input(int socket) { char byte; return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0; }
 #endif

@@ -45,6 +45,20 @@ package struct BinderCapabilities: OptionSet, Sendable, Hashable {
     package static let replay = Self(rawValue: 1 << 12)
     /// Events are handed out as they are asked for: the prefetch is a bound only, not a buffer that other members wait for.
     package static let onDemand = Self(rawValue: 1 << 13)
+    /// The broker is another process: the connection to it can be lost, and the binder makes it again.
+    package static let remote = Self(rawValue: 1 << 14)
+    /// Destinations and groups can be removed from the broker, by whoever may, while they are in use (`DestinationRemoving`).
+    package static let removable = Self(rawValue: 1 << 15)
+    /// The broker asks who it talks to, and refuses some.
+    package static let credentials = Self(rawValue: 1 << 16)
+    /// What the binder declares has properties that may disagree with what the broker has.
+    package static let declarations = Self(rawValue: 1 << 17)
+    /// A publisher can ask to be told when nobody is subscribed.
+    package static let mandatory = Self(rawValue: 1 << 18)
+    /// The backlog of a group can have a bound, at which publishers are refused.
+    package static let bounded = Self(rawValue: 1 << 19)
+    /// Peers may send compressed events, or several in one message, which come out one by one as they were.
+    package static let peerBatches = Self(rawValue: 1 << 20)
 }
 
 package enum Readiness: Sendable, Hashable {
