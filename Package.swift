@@ -94,7 +94,7 @@ let parts: [Target] = [
             "ThreadExecutor", "CPosix",
         ]),
     library("BusEndpoints", ["Bus", "HTTP", "Locking", "Streams", "Telemetry"]),
-    library("Channels", ["Streams", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
+    library("Channels", ["Streams", "Crypto", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
     library("Convergence", ["Bus", "HTTP", "Locking", "Telemetry"]),
 ]
 

@@ -7,6 +7,8 @@ struct ChannelError: HTTPError {
     let code: String
     let message: String
     var retryAfter: Int?
+    /// What is said besides.
+    var details: [WireValue.Member] = []
 
     init(_ status: Int, _ code: String, _ message: String, retryAfter: Int? = nil) {
         self.status = status
@@ -22,6 +24,7 @@ struct ChannelError: HTTPError {
             case .unroutable: 404
             case .conflict: 409
             case .tooLarge: 413
+            case .unsupported: 501
             default: 503
             }
         self.init(status, error.code.description, error.message, retryAfter: status == 503 ? 1 : nil)
@@ -34,10 +37,11 @@ struct ChannelError: HTTPError {
     static func of(_ error: any Error) -> ChannelError {
         if let error = error as? ChannelError { return error }
         if let error = error as? BinderError { return ChannelError(error) }
+        if let error = error as? CloudEventError { return ChannelError(400, "invalid", error.description) }
         return ChannelError(500, "failed", "\(error)")
     }
 
-    var wire: WireValue { .object([.init("error", .string(code)), .init("message", .string(message))]) }
+    var wire: WireValue { .object([.init("error", .string(code)), .init("message", .string(message))] + details) }
 
     var response: HTTPResponse {
         var response = HTTPResponse.json(status, wire)

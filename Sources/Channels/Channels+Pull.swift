@@ -19,17 +19,45 @@ extension Channels {
             case .closed: continue
             case .failed(let error): throw error
             case .deliveries(let leased):
-                return .json(200, .object([.init("deliveries", .array(leased.map(Self.wire)))]))
+                return Self.answer(leased, to: request, from: destination)
             }
         }
-        return .json(200, .object([.init("deliveries", .array([]))]))
+        return Self.answer([], to: request, from: destination)
     }
 
-    private static func wire(_ leased: Desk.Leased) -> WireValue {
+    /// In the form that the client accepts: envelopes, the same with each `event` as a CloudEvent, or a batch of CloudEvents whose extensions
+    /// `carillontoken` and `carillonattempt` say what is needed to settle them.
+    private static func answer(_ leased: [Desk.Leased], to request: HTTPRequest, from destination: Destination) -> HTTPResponse {
+        let accepted = request.headers["Accept"]?.lowercased() ?? ""
+        if accepted.contains(CloudEvent.batchType) {
+            let events = leased.map { one in
+                CloudEvent(one.received.envelope, from: destination).structured([
+                    .init("carillontoken", .string(one.token)), .init("carillonattempt", .integer(Int64(one.received.attempt))),
+                ])
+            }
+            return HTTPResponse(
+                200, bytes: [91] + Array(events.joined(separator: [44])) + [93, 10], type: CloudEvent.batchType,
+                headers: ["Cache-Control": "no-store"])
+        }
+        guard accepted.contains(CloudEvent.structuredType) else {
+            return .json(
+                200, .object([.init("deliveries", .array(leased.map { .object(members($0) + $0.received.envelope.wireMembers) }))]))
+        }
+        let deliveries = leased.map { one -> [UInt8] in
+            WireValue.object(members(one)).bytes.dropLast() + Array(#","event":"#.utf8)
+                + CloudEvent(one.received.envelope, from: destination).structured() + [125]
+        }
+        return HTTPResponse(
+            200, bytes: Array(#"{"deliveries":["#.utf8) + Array(deliveries.joined(separator: [44])) + [93, 125, 10],
+            type: "application/json",
+            headers: ["Cache-Control": "no-store"])
+    }
+
+    private static func members(_ leased: Desk.Leased) -> [WireValue.Member] {
         let received = leased.received
         var members: [WireValue.Member] = [.init("token", .string(leased.token)), .init("attempt", .integer(Int64(received.attempt)))]
         if let position = received.position { members.append(.init("position", .string(position))) }
-        return .object(members + received.envelope.wireMembers)
+        return members
     }
 
     func leave(_ request: HTTPRequest, _ destination: Destination, _ group: ConsumerGroup) async throws -> HTTPResponse {

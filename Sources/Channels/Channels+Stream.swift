@@ -5,18 +5,19 @@ internal import Streams
 
 extension Channels {
     /// A broadcast subscription as an event stream: `ready`, then one event for each delivery; `interrupted`, `resumed` and `gap` tell of the
-    /// broker's connection; `error` comes before an end that was not asked for.
+    /// broker's connection; `error` comes before an end that was not asked for. `?format=cloudevents` gives the events as CloudEvents.
     func stream(_ request: HTTPRequest, of destination: Destination) async throws -> HTTPResponse {
         var start = try Self.start(request.headers["Last-Event-ID"] ?? request.parameter("after"))
         let headers: HTTPHeaders = [
             "Content-Type": "text/event-stream;charset=UTF-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no",
         ]
+        let format = request.parameter("format") ?? "envelope"
+        guard ["envelope", "cloudevents"].contains(format) else {
+            throw ChannelError(400, "invalid", "format=\(format.prefix(40)) must be envelope or cloudevents")
+        }
         guard request.method != "HEAD" else { return HTTPResponse(200, headers: headers) }
         // Given back when the closure below, which holds it, goes: whether it ever ran or not.
-        guard let place = streams.enter() else {
-            throw ChannelError(
-                503, "blocked", "\(settings.streams) event streams are open, which is the bound of this server", retryAfter: 5)
-        }
+        let place = try streams.enter(destination)
         // Known before the subscription begins, so that a client that has seen no event yet can resume too.
         var position: String?
         if start == .latest, let telling = binder as? any PositionTelling {
@@ -28,12 +29,14 @@ extension Channels {
         return HTTPResponse(
             200, headers: headers,
             body: .stream { [self] writer in
-                try await write(destination, from: first, known: known, to: writer)
+                try await write(destination, asCloudEvents: format == "cloudevents", from: first, known: known, to: writer)
                 withExtendedLifetime(place) {}
             })
     }
 
-    private func write(_ destination: Destination, from start: StartPosition, known: String?, to writer: BodyWriter) async throws {
+    private func write(
+        _ destination: Destination, asCloudEvents: Bool, from start: StartPosition, known: String?, to writer: BodyWriter
+    ) async throws {
         let notices = StreamNotices()
         let options = SubscriptionOptions(prefetch: 64, start: start) { notices.add($0) }
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -56,7 +59,10 @@ extension Channels {
                                 continue
                             }
                             lastID = delivery.position ?? lastID
-                            let data = WireValue.object(delivery.envelope.wireMembers).bytes
+                            let data =
+                                asCloudEvents
+                                ? CloudEvent(delivery.envelope, from: destination).structured()
+                                : WireValue.object(delivery.envelope.wireMembers).bytes
                             let event = ServerSentEvent(id: delivery.position, data: String(decoding: data, as: UTF8.self))
                             // What came before the delivery is told before it.
                             for event in notices.takeEvents() { try await writer.write(Self.bytes(of: event, lastID: nil)) }
@@ -86,32 +92,6 @@ extension Channels {
         case .resumed: ServerSentEvent(event: "resumed", data: "{}").bytes
         case .gap: ServerSentEvent(event: "gap", data: "{}").bytes
         }
-    }
-}
-
-/// How many event streams are open.
-final class OpenStreams: Sendable {
-    /// One of them: given back when the last reference goes.
-    final class Place: Sendable {
-        private let streams: OpenStreams
-        init(_ streams: OpenStreams) { self.streams = streams }
-        deinit { streams.open.withLock { $0 -= 1 } }
-    }
-    private let open = Locked(0)
-    private let bound: Int
-
-    init(bound: Int) { self.bound = bound }
-
-    var count: Int { open.withLock { $0 } }
-
-    /// Nil when there are as many as may be.
-    func enter() -> Place? {
-        let isFull = open.withLock { count in
-            if count >= bound { return true }
-            count += 1
-            return false
-        }
-        return isFull ? nil : Place(self)
     }
 }
 

@@ -37,7 +37,7 @@ package final class Channels: Service {
         self.binder = binder
         self.settings = settings
         self.log = log
-        streams = OpenStreams(bound: settings.streams)
+        streams = OpenStreams(bound: settings.streams, ofOne: settings.streamsPerDestination)
         desks = Desks(binder: binder, settings: settings, log: log)
         if let metrics {
             metrics.read { [weak self] metrics in
@@ -62,16 +62,20 @@ package final class Channels: Service {
     package var router: Router {
         var router = Router()
         let group = "/channels/{destination}/groups/{group}"
+        router.add("GET", "/channels") { [self] _, _ in
+            do { return try await index() } catch { return ChannelError.of(error).response }
+        }
         add(to: &router, "POST", "/channels/{destination}") { try await $0.publish($1, to: $2) }
         add(to: &router, "GET", "/channels/{destination}", endsWithClient: true) { try await $0.stream($1, of: $2) }
+        add(to: &router, "GET", "/channels/{destination}/position") { channels, _, destination in try await channels.position(destination) }
         addGroup(to: &router, "PUT", group) { try await $0.prepare($1, $2, $3) }
         addGroup(to: &router, "GET", group) { try await $0.backlog($1, $2, $3) }
         addGroup(to: &router, "POST", group + "/pull", endsWithClient: true) { try await $0.pull($1, $2, $3) }
         addGroup(to: &router, "POST", group + "/settle") { try await $0.settle($1, $2, $3) }
         addGroup(to: &router, "POST", group + "/leave") { try await $0.leave($1, $2, $3) }
         addGroup(to: &router, "GET", group + "/dead-letters") { try await $0.deadLetters($1, $2, $3) }
-        addGroup(to: &router, "POST", group + "/dead-letters/replay") { try await $0.replay($1, $2, $3) }
-        addGroup(to: &router, "POST", group + "/dead-letters/drop") { try await $0.drop($1, $2, $3) }
+        addGroup(to: &router, "POST", group + "/dead-letters/replay") { try await $0.act(.replay, $1, $2, $3) }
+        addGroup(to: &router, "POST", group + "/dead-letters/drop") { try await $0.act(.drop, $1, $2, $3) }
         return router
     }
 
@@ -97,48 +101,8 @@ package final class Channels: Service {
         }
     }
 
-    // MARK: Publishing
-
-    private func publish(_ request: HTTPRequest, to destination: Destination) async throws -> HTTPResponse {
-        guard request.body.count <= settings.bodyBytes else {
-            throw ChannelError(
-                413, "tooLarge", "the body has \(request.body.count) bytes; events of up to \(settings.bodyBytes) are taken here")
-        }
-        let envelope = try Self.envelope(of: request)
-        let receipt = try await limited(settings.confirmLimit) { [binder] () async throws(BinderError) in
-            try await binder.publish(envelope, to: destination)
-        }
-        var members = [WireValue.Member("id", .string(receipt.id))]
-        if let position = receipt.position { members.append(.init("position", .string(position))) }
-        return .json(200, .object(members))
-    }
-
-    static func envelope(of request: HTTPRequest) throws -> Envelope {
-        let type = request.headers["Content-Type"]
-        if let type, Self.isEnvelope(type) {
-            do { return try Envelope(wire: try WireValue(request.body)) } catch let error as WireValue.Malformed {
-                throw ChannelError(400, "invalid", "the body is said to be an envelope, but is \(error)")
-            }
-        }
-        var headers: [String: HeaderValue] = [:]
-        var key: String?
-        for (name, value) in request.headers.fields {
-            let lower = name.lowercased()
-            if lower == "carillon-key" {
-                key = value
-            } else if lower.hasPrefix("carillon-") || lower.hasPrefix("ce-") || lower == "traceparent" || lower == "tracestate" {
-                headers[lower] = .string(value)
-            }
-        }
-        return Envelope(payload: request.body, contentType: type, headers: headers, key: key)
-    }
-
-    private static func isEnvelope(_ type: String) -> Bool {
-        HTTPHeaders.same(type.split(separator: ";").first.map { $0.trimming() } ?? "", Envelope.wireType)
-    }
-
     /// Throws `.timedOut` when the binder has not answered within `limit`.
-    private func limited<T: Sendable>(
+    func limited<T: Sendable>(
         _ limit: Duration, _ body: @escaping @Sendable () async throws(BinderError) -> T
     ) async throws -> T {
         try await withThrowingTaskGroup(of: T.self) { group in
@@ -188,51 +152,28 @@ package final class Channels: Service {
         return .json(200, .object(members))
     }
 
-    // MARK: Dead letters
-
-    private func keeper() throws -> any DeadLetterKeeping {
-        guard let keeper = binder as? any DeadLetterKeeping else {
-            throw ChannelError(501, "unsupported", "\(binder.name) does not show its dead letters here; look at the broker")
+    /// `{"position"}` of the newest event; without it where the broker has none.
+    private func position(_ destination: Destination) async throws -> HTTPResponse {
+        guard let telling = binder as? any PositionTelling else {
+            throw ChannelError(501, "unsupported", "the events of \(binder.name) have no positions")
         }
-        return keeper
+        let position = try await telling.latestPosition(of: destination)
+        return .json(200, .object(position.map { [.init("position", .string($0))] } ?? []))
     }
 
-    private func deadLetters(_ request: HTTPRequest, _ destination: Destination, _ group: ConsumerGroup) async throws -> HTTPResponse {
-        let limit = try Self.number(request, "limit", 1...10_000) ?? 100
-        let keeper = try keeper()
-        let letters: [DeadLetter]
-        do {
-            letters = try await keeper.deadLetters(of: destination, group: group, limit: limit)
-        } catch { throw ChannelError(unknown: error) }
-        let values = letters.map { letter in
-            WireValue.object([
-                .init("id", .string(letter.id)), .init("attempts", .integer(Int64(letter.attempts))), .init("time", .integer(letter.time)),
-                .init("reason", .object([.init("message", .string(letter.reason.message)), .init("kind", .string(letter.reason.kind))])),
-                .init("envelope", .object(letter.envelope.wireMembers)),
-            ])
+    /// `{"deadLetters": [{"destination", "group", "count"}]}`, where the binder can tell.
+    private func index() async throws -> HTTPResponse {
+        var members: [WireValue.Member] = []
+        if let listing = binder as? any DeadLetterListing {
+            let groups = try await listing.groupsWithDeadLetters().map { one in
+                WireValue.object([
+                    .init("destination", .string(one.destination.name)), .init("group", .string(one.group.name)),
+                    .init("count", .integer(Int64(one.count))),
+                ])
+            }
+            members.append(.init("deadLetters", .array(groups)))
         }
-        return .json(200, .object([.init("deadLetters", .array(values))]))
-    }
-
-    private func replay(_ request: HTTPRequest, _ destination: Destination, _ group: ConsumerGroup) async throws -> HTTPResponse {
-        let count = try await keeper().replay(try Self.ids(request), of: destination, group: group)
-        return .json(200, .object([.init("replayed", .integer(Int64(count)))]))
-    }
-
-    private func drop(_ request: HTTPRequest, _ destination: Destination, _ group: ConsumerGroup) async throws -> HTTPResponse {
-        let count = try await keeper().drop(try Self.ids(request), of: destination, group: group)
-        return .json(200, .object([.init("dropped", .integer(Int64(count)))]))
-    }
-
-    /// `{"ids": […]}` or `{"all": true}`: nothing is never taken for everything.
-    private static func ids(_ request: HTTPRequest) throws -> [String]? {
-        let body = try object(request)
-        if body["all"] == .boolean(true) { return nil }
-        guard let ids = body["ids"]?.array else { throw ChannelError(400, "invalid", "say which: {\"ids\": [\"…\"]}, or {\"all\": true}") }
-        return try ids.map { id in
-            guard let id = id.string else { throw ChannelError(400, "invalid", "\"ids\" must be texts") }
-            return id
-        }
+        return .json(200, .object(members))
     }
 
     // MARK: Reading requests
@@ -270,7 +211,7 @@ package final class Channels: Service {
         case "earliest": return .earliest
         case let text?:
             if text.utf8.count >= 12, text.utf8.allSatisfy({ (48...57).contains($0) }), let time = Int64(text) { return .time(time) }
-            if let time = ChannelTime.read(text) { return .time(time) }
+            if let time = TimeText.read(text) { return .time(time) }
             return .after(text)
         }
     }

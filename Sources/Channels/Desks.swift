@@ -64,7 +64,7 @@ final class Desks: Sendable {
             if let desk = state.desks[key], !desk.isClosed { return (desk, nil) }
             guard state.desks.count < settings.members else {
                 throw ChannelError(
-                    503, "blocked", "\(settings.members) members pull here, which is the bound of this server", retryAfter: 5)
+                    429, "tooMany", "\(settings.members) members pull here, which is the bound of this server", retryAfter: 5)
             }
             state.lastNumber += 1
             let desk = Desk(key: key, number: state.lastNumber, most: most, settings: settings)

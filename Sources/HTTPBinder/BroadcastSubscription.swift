@@ -4,8 +4,8 @@ internal import HTTPClient
 internal import Streams
 
 /// A broadcast subscription: an event stream that is opened again behind the last event that came.
-final class BroadcastSubscription: DeliverySource {
-    private let channel: ChannelClient
+final class BroadcastSubscription: ChannelSubscription {
+    let channel: ChannelClient
     private let destination: Destination
     private let options: SubscriptionOptions
     let buffer: EventBuffer
@@ -19,20 +19,12 @@ final class BroadcastSubscription: DeliverySource {
         state = SubscriptionState(options.events)
     }
 
-    func next() async throws(BinderError) -> ReceivedEnvelope? {
-        switch await buffer.take() {
-        case .ended: return nil
-        case .cancelled: throw BinderError(.cancelled, "waiting for a delivery was cancelled")
-        case .failed(let error): throw error
-        case .item(let item):
-            return ReceivedEnvelope(
-                envelope: item.envelope, attempt: item.attempt, position: item.position,
-                settlement: BroadcastSettlement(subscription: self, number: item.number))
-        }
-    }
-
     /// Nobody but this subscription is concerned: what is to be tried again is kept here.
-    func settle(_ number: UInt64, _ outcome: DeliveryOutcome) {
+    func settle(_ number: UInt64, _ outcome: DeliveryOutcome) async throws(BinderError) { end(number, outcome) }
+
+    func handBack(_ number: UInt64, seen: Bool) { end(number, .retry(after: .zero)) }
+
+    private func end(_ number: UInt64, _ outcome: DeliveryOutcome) {
         guard var item = buffer.settle(number), case .retry(let delay) = outcome else { return }
         item.attempt += 1
         guard delay > .zero else { return buffer.add([item], first: true) }
@@ -43,25 +35,16 @@ final class BroadcastSubscription: DeliverySource {
         }
     }
 
-    /// Reads until cancelled or refused for good.
-    func read() async {
-        var backOff = BackOff(first: channel.configuration.firstPause, longest: channel.configuration.longestPause)
+    func serve() async {
         var lastID: String?
-        while !Task.isCancelled {
-            let failure: BinderError
-            do throws(BinderError) {
-                try await readStream(&lastID) { backOff.reset() }
-                failure = BinderError(.unreachable, "\(channel.server) has ended the event stream")
-            } catch { failure = error }
-            guard !Task.isCancelled else { return }
-            if [.invalid, .refused, .conflict].contains(failure.code), state.refuse(failure) { return }
-            state.interrupted(failure.message)
-            try? await Task.sleep(for: backOff.pause())
+        await keepReading { backOff throws(BinderError) in
+            try await readStream(&lastID) { backOff.reset() }
+            throw BinderError(.unreachable, "\(channel.server) has ended the event stream")
         }
     }
 
     private func readStream(_ lastID: inout String?, onReady: () -> Void) async throws(BinderError) {
-        var request = channel.request("GET", destination, query: lastID == nil ? Self.query(options.start) : [])
+        var request = channel.request("GET", destination, query: lastID == nil ? options.start.query.map { [("after", $0)] } ?? [] : [])
         request.headers["Accept"] = "text/event-stream"
         if let lastID { request.headers["Last-Event-ID"] = lastID }
         let channel = channel
@@ -106,27 +89,4 @@ final class BroadcastSubscription: DeliverySource {
         default: break  // of a later server
         }
     }
-
-    private static func query(_ start: StartPosition) -> [(String, String)] {
-        switch start {
-        case .latest: []
-        case .earliest: [("after", "earliest")]
-        case .after(let position): [("after", position)]
-        case .time(let time): [("after", padded(time))]
-        }
-    }
-
-    /// At least twelve digits, by which the server knows a time.
-    private static func padded(_ time: Int64) -> String {
-        let text = String(max(0, time))
-        return String(repeating: "0", count: max(0, 12 - text.count)) + text
-    }
-}
-
-struct BroadcastSettlement: DeliverySettlement {
-    let subscription: BroadcastSubscription
-    let number: UInt64
-
-    func settle(_ outcome: DeliveryOutcome) async throws(BinderError) { subscription.settle(number, outcome) }
-    func abandon() { subscription.settle(number, .retry(after: .zero)) }
 }

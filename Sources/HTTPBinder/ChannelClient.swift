@@ -18,10 +18,11 @@ struct ChannelClient: Sendable {
     var server: String { HTTPClientRequest.shown(base) }
 
     func request(
-        _ method: String, _ destination: Destination, _ group: ConsumerGroup? = nil, _ verb: String = "", query: [(String, String)] = [],
+        _ method: String, _ destination: Destination?, _ group: ConsumerGroup? = nil, _ verb: String = "", query: [(String, String)] = [],
         body: WireValue? = nil, type: String = "application/json"
     ) -> HTTPClientRequest {
-        var url = base + "/channels/" + PercentEncoding.encode(destination.name)
+        var url = base + "/channels"
+        if let destination { url += "/" + PercentEncoding.encode(destination.name) }
         if let group { url += "/groups/" + PercentEncoding.encode(group.name) }
         if !verb.isEmpty { url += "/" + verb }
         if !query.isEmpty { url += "?" + query.map { "\($0)=\(PercentEncoding.encode($1))" }.joined(separator: "&") }
@@ -80,7 +81,8 @@ struct ChannelClient: Sendable {
             case (404, "unroutable"): .unroutable
             case (409, _): .conflict
             case (413, _): .tooLarge
-            case (503, "blocked"): .blocked
+            case (503, "blocked"), (429, _): .blocked
+            case (501, _): .unsupported
             case (503, "timedOut"): .timedOut
             case (503, "rejected"): .rejected
             case (503, "refused"): .refused

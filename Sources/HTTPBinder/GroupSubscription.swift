@@ -5,7 +5,7 @@ internal import Locking
 internal import Streams
 
 /// One member of a group: pulls ahead up to its prefetch, keeps its leases while handlers run, and settles in batches.
-final class GroupSubscription: DeliverySource {
+final class GroupSubscription: ChannelSubscription {
     private struct Order: Sendable {
         let token: String
         let value: (list: String, entry: WireValue)
@@ -18,7 +18,7 @@ final class GroupSubscription: DeliverySource {
         var hasEnded = false
         var sender: CheckedContinuation<Void, Never>?
     }
-    private let channel: ChannelClient
+    let channel: ChannelClient
     private let destination: Destination
     private let group: ConsumerGroup
     private let options: SubscriptionOptions
@@ -36,50 +36,29 @@ final class GroupSubscription: DeliverySource {
         state = SubscriptionState(options.events)
     }
 
-    func next() async throws(BinderError) -> ReceivedEnvelope? {
-        switch await buffer.take() {
-        case .ended: return nil
-        case .cancelled: throw BinderError(.cancelled, "waiting for a delivery was cancelled")
-        case .failed(let error): throw error
-        case .item(let item):
-            return ReceivedEnvelope(
-                envelope: item.envelope, attempt: item.attempt, position: item.position,
-                settlement: GroupSettlement(subscription: self, number: item.number))
-        }
-    }
-
     // MARK: Pulling
 
-    /// Makes sure that the group exists, then pulls until cancelled, ended or refused for good.
-    func read() async {
-        var backOff = BackOff(first: channel.configuration.firstPause, longest: channel.configuration.longestPause)
-        var exists = false
-        while !Task.isCancelled {
-            let failure: BinderError
-            do throws(BinderError) {
-                if !exists {
-                    _ = try await channel.send(channel.request("PUT", destination, group, query: startQuery))
-                    exists = true
-                }
-                state.ready()
-                backOff.reset()
-                guard let room = await buffer.room() else { return }
-                try await pull(room)
-                continue
-            } catch { failure = error }
-            guard !Task.isCancelled else { return }
-            if [.invalid, .refused, .conflict].contains(failure.code), state.refuse(failure) { return }
-            state.interrupted(failure.message)
-            try? await Task.sleep(for: backOff.pause())
+    func serve() async {
+        await withTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { [self] in await read() }
+            tasks.addTask { [self] in await keepLeases() }
         }
     }
 
-    private var startQuery: [(String, String)] {
-        switch options.start {
-        case .latest: []
-        case .earliest: [("start", "earliest")]
-        case .after(let position): [("start", position)]
-        case .time(let time): [("start", String(repeating: "0", count: max(0, 12 - String(max(0, time)).count)) + String(max(0, time)))]
+    /// Makes sure that the group exists, then pulls.
+    private func read() async {
+        var exists = false
+        await keepReading { backOff throws(BinderError) in
+            if !exists {
+                let query = options.start.query.map { [("start", $0)] } ?? []
+                _ = try await channel.send(channel.request("PUT", destination, group, query: query))
+                exists = true
+            }
+            state.ready()
+            backOff.reset()
+            guard let room = await buffer.room() else { return false }
+            try await pull(room)
+            return true
         }
     }
 
@@ -115,7 +94,7 @@ final class GroupSubscription: DeliverySource {
     // MARK: Leases
 
     /// Extends every lease in time until cancelled.
-    func keepLeases() async {
+    private func keepLeases() async {
         while !Task.isCancelled {
             try? await Task.sleep(for: channel.configuration.lease / 3)
             let tokens = buffer.tokens
@@ -238,13 +217,4 @@ final class GroupSubscription: DeliverySource {
         request.totalLimit = .seconds(2)
         _ = try? await channel.send(request)
     }
-}
-
-struct GroupSettlement: DeliverySettlement {
-    let subscription: GroupSubscription
-    let number: UInt64
-
-    func settle(_ outcome: DeliveryOutcome) async throws(BinderError) { try await subscription.settle(number, outcome) }
-    func abandon() { subscription.handBack(number, seen: true) }
-    func release() { subscription.handBack(number, seen: false) }
 }

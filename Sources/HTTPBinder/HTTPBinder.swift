@@ -141,42 +141,35 @@ package final class HTTPBinder: Binder {
         guard options.partition == nil else {
             throw BinderError(.invalid, "event channels have no partitions: subscribe to \(destination) without one")
         }
-        if let group {
-            let subscription = GroupSubscription(channel: channel, destination: destination, group: group, options: options)
-            let id = try enter(subscription.buffer, subscription.state)
-            defer { leave(id) }
-            return try await withTaskGroup(of: Void.self) { tasks in
-                tasks.addTask { await subscription.read() }
-                tasks.addTask { await subscription.keepLeases() }
-                // Not a child: settlements of a task that is cancelled must still reach the server. It is awaited below.
-                let settling = Task { await subscription.sendSettlements() }
-                let result = await run(body, subscription, subscription.state)
-                tasks.cancelAll()
-                await tasks.waitForAll()
-                subscription.buffer.end()
-                subscription.endSettling()
-                await settling.value
-                await Task { await subscription.leave() }.value  // shields the farewell from cancellation
-                return result
-            }.get()
-        }
-        let subscription = BroadcastSubscription(channel: channel, destination: destination, options: options)
+        let subscription: any ChannelSubscription =
+            if let group {
+                GroupSubscription(channel: channel, destination: destination, group: group, options: options)
+            } else {
+                BroadcastSubscription(channel: channel, destination: destination, options: options)
+            }
         let id = try enter(subscription.buffer, subscription.state)
         defer { leave(id) }
         return try await withTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { await subscription.read() }
-            let result = await run(body, subscription, subscription.state)
+            tasks.addTask { await subscription.serve() }
+            // Not a child: settlements of a task that is cancelled must still reach the server. It is awaited below.
+            let settling = Task { await subscription.sendSettlements() }
+            let result = await run(body, subscription)
             tasks.cancelAll()
+            await tasks.waitForAll()
+            subscription.buffer.end()
+            subscription.endSettling()
+            await settling.value
+            await Task { await subscription.leave() }.value  // shields the farewell from cancellation
             return result
         }.get()
     }
 
     private func run<R: Sendable>(
-        _ body: (inout Deliveries) async throws -> R, _ source: any DeliverySource, _ state: SubscriptionState
+        _ body: (inout Deliveries) async throws -> R, _ subscription: any ChannelSubscription
     ) async -> Result<R, any Error> {
         do {
-            try await state.established(channel.server)
-            var deliveries = Deliveries(source)
+            try await subscription.state.established(channel.server)
+            var deliveries = Deliveries(subscription)
             return .success(try await body(&deliveries))
         } catch { return .failure(error) }
     }

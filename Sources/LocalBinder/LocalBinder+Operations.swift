@@ -100,6 +100,26 @@ extension LocalBinder: BacklogReporting, DeadLetterKeeping {
     }
 }
 
+extension LocalBinder: DeadLetterListing {
+    package func groupsWithDeadLetters() async throws(BinderError) -> [DeadLetterGroup] {
+        try await whenOpen()
+        let counts = state.withLock { state in
+            state.broker.destinations.flatMap { destination in
+                destination.groups.compactMap { group -> (String, String, Int)? in
+                    guard let group, let name = group.name, !group.dead.isEmpty else { return nil }
+                    return (destination.name, name, group.dead.count)
+                }
+            }
+        }
+        var groups: [DeadLetterGroup] = []
+        for (destination, group, count) in counts.sorted(by: { ($0.0, $0.1) < ($1.0, $1.1) }) {
+            groups.append(
+                DeadLetterGroup(destination: try Destination(destination), group: try ConsumerGroup(group), count: count))
+        }
+        return groups
+    }
+}
+
 extension LocalBinder: PositionTelling {
     package func latestPosition(of destination: Destination) async throws(BinderError) -> String? {
         try await whenOpen()

@@ -2,7 +2,8 @@
 public struct BinderError: Error, Sendable, CustomStringConvertible {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Base: String, Sendable {
-            case unreachable, refused, blocked, unroutable, rejected, tooLarge, invalid, conflict, closed, timedOut, cancelled, broken
+            case unreachable, refused, blocked, unroutable, rejected, tooLarge, invalid, conflict, closed, timedOut, cancelled, broken,
+                unsupported
         }
         private let base: Base
         private init(_ base: Base) { self.base = base }
@@ -30,6 +31,8 @@ public struct BinderError: Error, Sendable, CustomStringConvertible {
         public static let cancelled = Code(.cancelled)
         /// What the broker sent or the file holds cannot be understood.
         public static let broken = Code(.broken)
+        /// This broker, or the server before it, cannot do what was asked for at all.
+        public static let unsupported = Code(.unsupported)
         public var description: String { base.rawValue }
     }
 

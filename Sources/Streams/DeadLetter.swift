@@ -29,4 +29,25 @@ package protocol DeadLetterKeeping: Sendable {
 
     /// Forgets these dead letters (nil: all). Returns how many.
     func drop(_ ids: [String]?, of destination: Destination, group: ConsumerGroup) async throws(BinderError) -> Int
+
+    // What follows has an implementation by the three above; a binder that can do better has its own.
+
+    /// The oldest `limit` dead letters that the filter means, oldest first.
+    func deadLetters(
+        of destination: Destination, group: ConsumerGroup, matching filter: DeadLetterFilter, limit: Int
+    ) async throws(BinderError) -> DeadLetterPage
+
+    /// One dead letter; nil when there is none of that id.
+    func deadLetter(_ id: String, of destination: Destination, group: ConsumerGroup) async throws(BinderError) -> DeadLetter?
+
+    /// Replays or drops the dead letters that the filter means.
+    func act(
+        _ action: DeadLetterAction, matching filter: DeadLetterFilter, of destination: Destination, group: ConsumerGroup
+    ) async throws(BinderError) -> DeadLetterOutcome
+}
+
+/// A binder that can tell which groups have dead letters.
+package protocol DeadLetterListing: Sendable {
+    /// Every group that has dead letters now, by destination and name.
+    func groupsWithDeadLetters() async throws(BinderError) -> [DeadLetterGroup]
 }

@@ -83,9 +83,33 @@ import Testing
             try await bench.withStream("/channels/d") { stream in
                 _ = try await stream.events(1)
                 let refused = try await bench.ask("GET", "/channels/d")
-                #expect(refused.status == 503)
+                #expect(refused.status == 429 && refused.headers["Retry-After"] != nil)
             }
             try await eventually(within: .seconds(30), "a place") { try await bench.ask("GET", "/channels/d").status == 200 }
+        }
+    }
+
+    @Test func `one destination has a bound of its own`() async throws {
+        try await ChannelBench.with(ChannelSettings(streamsPerDestination: 1)) { bench in
+            try await bench.withStream("/channels/d") { stream in
+                _ = try await stream.events(1)
+                let refused = try await bench.ask("GET", "/channels/d")
+                #expect(refused.status == 429 && refused.text?.contains("for one destination") == true)
+                #expect(try await bench.ask("GET", "/channels/e").status == 200)
+            }
+        }
+    }
+
+    @Test func `events come as CloudEvents where that is asked for`() async throws {
+        try await ChannelBench.with { bench in
+            _ = try await bench.json("POST", "/channels/d", headers: ["Content-Type": "application/json"], body: #"{"n":1.50}"#)
+            try await bench.withStream("/channels/d?after=earliest&format=cloudevents") { stream in
+                let event = try #require(try await stream.events(2).last)
+                #expect(event.data.hasSuffix(#","datacontenttype":"application/json","data":{"n":1.50}}"#))
+                #expect(try CloudEvent(structured: Array(event.data.utf8))["source"] == "/channels/d")
+            }
+            let refused = try await bench.ask("GET", "/channels/d?format=xml")
+            #expect(refused.status == 400 && refused.text?.contains("format=xml") == true)
         }
     }
 }

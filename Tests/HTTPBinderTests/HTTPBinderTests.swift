@@ -170,6 +170,55 @@ private actor ChannelServer {
         }
     }
 
+    @Test func `dead letters are chosen, looked at, replayed and dropped through the server`() async throws {
+        try await ChannelServer.with { server in
+            let destination = try Destination("d")
+            let group = try ConsumerGroup("g")
+            let binder = await server.binder()
+            try await BinderBench.withBinder(binder) { binder in
+                try await binder.prepare(group: group, of: destination)
+                for text in ["a", "b", "c"] {
+                    let event = Envelope(text: text, headers: ["kind": .string(text), "n": 1, "raw": .bytes([1])])
+                    _ = try await binder.publish(event, to: destination)
+                }
+                try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions()) { deliveries in
+                    for _ in 0..<3 { try await deliveries.next()?.reject(FailureReason(message: "no", kind: "Bad")) }
+                }
+                let position = try await binder.latestPosition(of: destination)
+                #expect(position != nil)
+                let groups = try await binder.groupsWithDeadLetters()
+                #expect(groups == [DeadLetterGroup(destination: destination, group: group, count: 3)])
+                let chosen = DeadLetterFilter(headers: [.init(name: "kind", value: "b")], since: 0, until: .max)
+                let page = try await binder.deadLetters(of: destination, group: group, matching: chosen, limit: 10)
+                let letter = try #require(page.letters.first)
+                #expect(page.letters.count == 1 && !page.hasMore && letter.reason == FailureReason(message: "no", kind: "Bad"))
+                #expect(letter.envelope.headers == ["kind": "b", "n": 1, "raw": .bytes([1])])
+                let same = try await binder.deadLetter(letter.id, of: destination, group: group)
+                #expect(same == letter)
+                let none = try await binder.deadLetter("999", of: destination, group: group)
+                #expect(none == nil)
+                let first = try await binder.deadLetters(of: destination, group: group, matching: DeadLetterFilter(), limit: 1)
+                #expect(first.letters.count == 1 && first.hasMore)
+                let dropped = try await binder.act(.drop, matching: chosen, of: destination, group: group)
+                let replayed = try await binder.act(.replay, matching: DeadLetterFilter(), of: destination, group: group)
+                #expect(dropped.count == 1 && replayed.count == 2)
+            }
+        }
+    }
+
+    @Test func `what the server's broker cannot do is told as that, not as a server that is away`() async throws {
+        try await TestHTTPServer.with(Channels(binder: MemoryBinder()).router) { server in
+            let binder = HTTPBinder(configuration: HTTPBinderConfiguration(url: server.url))
+            let destination = try Destination("d")
+            await #expect { _ = try await binder.deadLetters(of: destination, group: try ConsumerGroup("g"), limit: 1) } throws: {
+                ($0 as? BinderError)?.code == .unsupported
+            }
+            await #expect { _ = try await binder.groupsWithDeadLetters() } throws: { ($0 as? BinderError)?.code == .unsupported }
+            let position = try await binder.latestPosition(of: destination)
+            #expect(position == nil)
+        }
+    }
+
     @Test func `a server that is absent is waited for, and readiness tells`() async throws {
         let gone = try await ChannelServer.with { await $0.configuration() }
         let binder = HTTPBinder(configuration: gone)

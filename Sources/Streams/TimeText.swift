@@ -1,7 +1,7 @@
-/// Times in queries.
-enum ChannelTime {
+/// Times as people and programs write them.
+package enum TimeText {
     /// RFC 3339 with `Z` or an offset, as milliseconds since 1970; nil for anything else. A `+` that was read as a blank is taken for what it was.
-    static func read(_ text: String) -> Int64? {
+    package static func read(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         func number(_ range: Range<Int>) -> Int64? {
             guard range.upperBound <= bytes.count, bytes[range].allSatisfy({ (48...57).contains($0) }) else { return nil }
