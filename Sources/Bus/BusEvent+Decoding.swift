@@ -8,6 +8,12 @@ extension BusEvent {
     /// the document without harm. Refused is what every generation refuses, since an answer to it would be a guess: no JSON object, no origin,
     /// an environment change without values that are all text, an acknowledgement whose class is null.
     package init(decoding body: [UInt8]) throws(BusDecodingError) {
+        // Without an id a duplicate cannot be told from a new event, so each gets its own.
+        try self.init(decoding: body) { Identifier.random() }
+    }
+
+    /// As `init(decoding:)`; an event that came without an id gets the one that `unnamed` makes.
+    init(decoding body: [UInt8], unnamed: () -> String) throws(BusDecodingError) {
         let document: JSONValue
         do { document = try JSONReader.read(body, ignoringRest: true) } catch { throw BusDecodingError("not a JSON document: \(error)") }
         if case .string = document {
@@ -26,8 +32,7 @@ extension BusEvent {
             guard let text = value.scalarText else { throw BusDecodingError("destinationService is not text") }
             destination = text
         }
-        // Without an id a duplicate cannot be told from a new event, so each gets its own.
-        let id = fields.scalar("id").flatMap { $0.isEmpty ? nil : $0 } ?? Identifier.random()
+        let id = fields.scalar("id").flatMap { $0.isEmpty ? nil : $0 } ?? unnamed()
         let timestamp = try Self.timestamp(fields["timestamp"])
         let kind = try Self.kind(fields)
         self.init(kind, origin: origin, destination: destination, id: id, timestamp: timestamp, received: body)
