@@ -17,7 +17,7 @@ package struct ChannelSettings: Sendable {
     package var pull: Int
     /// Deliveries that the members of one group may have in hand, each, through this server.
     package var inHand: Int
-    /// A group's subscription ends when nobody has pulled for this long and nothing is leased.
+    /// A group's subscription ends when nobody has pulled for this long and nothing is leased; after 5 s at a broker that pushes.
     package var idle: Duration
     /// Groups and members that pull at a time; one more is answered 429.
     package var members: Int

@@ -59,15 +59,19 @@ final class Desk: Sendable {
     /// The second part, so that tokens cannot be guessed.
     private let secret = Identifier.random().prefix(13)
     private let settings: ChannelSettings
+    private let idleLimit: Duration
     /// How many the first pull asked for.
     private let most: Int
     private let state = Locked(State())
 
-    init(key: Key, number: UInt64, most: Int, settings: ChannelSettings) {
+    /// `onDemand`: the broker hands out what is asked for only. One that pushes has put events aside for this desk which no other member gets
+    /// until it ends: such a desk ends soon when nobody pulls.
+    init(key: Key, number: UInt64, most: Int, onDemand: Bool, settings: ChannelSettings) {
         self.key = key
         self.number = number
         self.most = most
         self.settings = settings
+        idleLimit = onDemand ? settings.idle : min(settings.idle, .seconds(5))
     }
 
     var leaseCount: Int { state.withLock { $0.leases.count } }
@@ -131,7 +135,7 @@ final class Desk: Sendable {
     func run(_ binder: any Binder) async {
         var failure: ChannelError?
         let options = SubscriptionOptions(prefetch: prefetch(binder))
-        after(settings.idle) { desk in desk.wakeWhenIdle() }
+        after(idleLimit) { desk in desk.wakeWhenIdle() }
         do {
             try await binder.withSubscription(to: key.destination, group: key.group, options: options) { deliveries in
                 state.withLock { $0.isReady = true }
@@ -178,7 +182,7 @@ final class Desk: Sendable {
                     if state.noDemand.isRequested { state.noDemand = ShutdownSignal() }
                     return (state.noDemand, false)
                 }
-                if state.leases.isEmpty, ContinuousClock.now - state.idleSince >= settings.idle * 0.9 {
+                if state.leases.isEmpty, ContinuousClock.now - state.idleSince >= idleLimit * 0.9 {
                     state.isClosed = true
                     return (nil, true)
                 }
@@ -199,7 +203,7 @@ final class Desk: Sendable {
     private func wakeWhenIdle() {
         guard !isClosed else { return }
         wake()  // it looks itself whether it is idle for long enough
-        after(settings.idle) { desk in desk.wakeWhenIdle() }
+        after(idleLimit) { desk in desk.wakeWhenIdle() }
     }
 
     private func give(_ received: ReceivedEnvelope) {

@@ -67,7 +67,8 @@ final class Desks: Sendable {
                     429, "tooMany", "\(settings.members) members pull here, which is the bound of this server", retryAfter: 5)
             }
             state.lastNumber += 1
-            let desk = Desk(key: key, number: state.lastNumber, most: most, settings: settings)
+            let desk = Desk(
+                key: key, number: state.lastNumber, most: most, onDemand: binder.capabilities.contains(.onDemand), settings: settings)
             state.desks[key] = desk
             state.byNumber[desk.number] = desk
             state.fresh.append(desk)

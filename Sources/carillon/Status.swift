@@ -75,22 +75,16 @@ struct Fleet: Decodable {
     /// A line for each instance under a line of heads; empty when there is none.
     var table: String {
         guard !instances.isEmpty else { return "" }
-        let rows =
-            [["INSTANCE", "APPLICATION", "VERSION", "OUTCOME", "HEARD", ""]]
-            + instances.map { one in
+        return TextTable(
+            ["INSTANCE", "APPLICATION", "VERSION", "OUTCOME", "HEARD", ""],
+            instances.map { one in
                 [
                     one.instance, one.application, Self.short(one.version ?? "-"),
                     one.concerned ? one.outcome : "\(one.outcome) (not concerned)",
                     Self.clock(one.time), one.error ?? "",
                 ]
             }
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            var line = zip(row, widths).map { text, width in text + String(repeating: " ", count: width - text.count) }.joined(
-                separator: "  ")
-            while line.last == " " { line.removeLast() }
-            return line + "\n"
-        }.joined()
+        ).text
     }
 
     /// `5 of 5 instances run 1a2b3c…`

@@ -7,12 +7,12 @@ import Testing
     @Test func `without a command it shows its commands`() async throws {
         let (code, output, _) = try await Running.run([])
         #expect(code == 0)
-        for command in ["serve", "agent", "get", "refresh", "publish", "subscribe", "status"] {
+        for command in ["serve", "agent", "get", "refresh", "publish", "subscribe", "status", "dlq"] {
             #expect(output.contains("  \(command) "), "\(command)")
         }
     }
 
-    @Test(arguments: ["serve", "agent", "get", "refresh", "publish", "subscribe", "status"])
+    @Test(arguments: ["serve", "agent", "get", "refresh", "publish", "subscribe", "status", "dlq"])
     func `every command has help with an example`(command: String) async throws {
         let (code, output, errors) = try await Running.run([command, "--help"])
         #expect(code == 0)
@@ -27,7 +27,11 @@ import Testing
         (["get"], "needs APP"), (["get", "a", "--format", "ini"], "properties, yaml, json"), (["status", "--wait", "soon"], "30s"),
         (["get", "a", "--server", "nowhere"], "is no URL"), (["serve", "--config", "/nowhere/carillon.yaml"], "/nowhere/carillon.yaml"),
         (["serve", "--binder", "ftp://x", "--port", "0"], "amqp://"), (["publish", "a/b"], "/"),
-        (["serve", "--spring-config", "/nowhere.yml"], "/nowhere.yml"),
+        (["serve", "--spring-config", "/nowhere.yml"], "/nowhere.yml"), (["dlq"], "needs ACTION"),
+        (["dlq", "lsit"], "list, show, replay, drop"), (["dlq", "list", "d"], "--group"), (["dlq", "show", "d", "--group", "g"], "--id"),
+        (["dlq", "drop", "d", "--group", "g"], "--all"), (["dlq", "drop", "d", "--group", "g", "--all"], "--yes"),
+        (["dlq", "list", "d", "--group", "g", "--since", "soon"], "2h"),
+        (["dlq", "replay", "d", "--group", "g", "--all", "--id", "7"], "exclude each other"),
     ])
     func `a wrong call says what is wrong on standard error, and nothing else`(arguments: [String], says: String) async throws {
         try await TemporaryFolder.with { folder in
@@ -41,7 +45,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [["get", "a"], ["refresh"], ["status"]])
+    @Test(arguments: [["get", "a"], ["refresh"], ["status"], ["dlq", "list"]])
     func `a server that is not there is named, with the remedy`(arguments: [String]) async throws {
         let (code, output, errors) = try await Running.run(arguments + ["--server", "http://127.0.0.1:1"])
         #expect(code == 1)

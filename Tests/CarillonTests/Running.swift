@@ -93,6 +93,26 @@ final class Running: Sendable {
         }
     }
 
+    struct ShellFailed: Error {
+        let code: Int32
+        let output: String
+    }
+
+    /// Runs `sh -c SCRIPT` with arguments to its end and returns what it printed. Throws for another exit code than 0.
+    static func shell(_ script: String, _ arguments: [String] = []) async throws -> String {
+        let written = try Written()
+        let process = SpawnedProcess()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", script, "sh"] + arguments
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = written.handle
+        process.standardError = written.handle
+        try process.run()
+        try await eventually(within: .seconds(60), "the end of \(script)") { !process.isRunning }
+        guard process.terminationStatus == 0 else { throw ShellFailed(code: process.terminationStatus, output: written.text) }
+        return written.text
+    }
+
     /// Runs the program to its end.
     static func run(
         _ arguments: [String], environment: [String: String] = [:], input: String? = nil, within limit: Duration = .seconds(60)
