@@ -2,15 +2,20 @@ import HTTPBinder
 import HTTPClient
 import LocalBinder
 import RabbitMQBinder
+import RedisBinder
 package import Settings
 package import Streams
 package import Telemetry
 
-/// A broker by its URI: `amqp://user:password@host:port/vhost` (`amqps`), `http://carillon:8888` (`https`), `local:` (memory) or `local:FOLDER`.
+/// A broker by its URI: `amqp://user:password@host:port/vhost` (`amqps`), `redis://user:password@host:port/database` (`rediss`),
+/// `http://carillon:8888` (`https`), `local:` (memory) or `local:FOLDER`.
+///
+/// Options follow after `?`: those of Redis are in `RedisConfiguration.init(uri:)`, such as `rediss://host:6379/0?ca-file=/etc/redis/ca.pem`.
 package struct BinderURI: Sendable {
     private enum Kind: Sendable {
         case local(String)
         case rabbitMQ
+        case redis
         case http
     }
     private let text: String
@@ -23,11 +28,15 @@ package struct BinderURI: Sendable {
         case "local": kind = .local(String(text.drop { $0 != ":" }.dropFirst()))
         case "amqp", "amqps": kind = .rabbitMQ
         case "http", "https": kind = .http
-        case "kafka", "redis", "rediss", "kafkas":
-            throw SettingsError(message: "this version has no binder for \(text.prefix { $0 != ":" }): use amqp://, http:// or local:")
+        case "redis", "rediss": kind = .redis
+        case "kafka", "kafkas":
+            throw SettingsError(
+                message: "this version has no binder for \(text.prefix { $0 != ":" }): use amqp://, redis://, http:// or local:")
         default:
             throw SettingsError(
-                message: "`binder` needs a URI such as amqp://user:password@host:5672/vhost, http://host:8888 or local:FOLDER")
+                message:
+                    "`binder` needs a URI such as amqp://user:password@host:5672/vhost, redis://host:6379/0, http://host:8888 or local:FOLDER"
+            )
         }
     }
 
@@ -42,6 +51,10 @@ package struct BinderURI: Sendable {
             var configuration = try RabbitMQConfiguration(uri: text)
             configuration.connectionName = name
             return RabbitMQBinder(configuration: configuration, log: log.of("rabbitmq"), metrics: metrics)
+        case .redis:
+            var configuration = try RedisConfiguration(uri: text)
+            if !text.contains("name=") { configuration.clientName = name }
+            return RedisBinder(configuration: configuration, log: log.of("redis"), metrics: metrics)
         case .http:
             var configuration = HTTPBinderConfiguration(url: text)
             configuration.token = { token }

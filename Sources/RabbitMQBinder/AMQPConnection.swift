@@ -1,6 +1,7 @@
 import CRabbitMQ
 import Glibc
 import Streams
+import ThreadExecutor
 
 /// One connection with exactly one channel: the library loses frames of a second one. Every call on the one thread that made it, but `SocketGuard`.
 final class AMQPConnection {

@@ -1,6 +1,7 @@
 import CPosix
 import Glibc
 import Locking
+import Streams
 import Synchronization
 import Telemetry
 import ThreadExecutor

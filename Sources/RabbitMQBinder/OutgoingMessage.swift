@@ -1,6 +1,7 @@
 import CRabbitMQ
 import Locking
 import Streams
+import ThreadExecutor
 
 /// A message on its way to the broker.
 struct OutgoingMessage: Sendable {

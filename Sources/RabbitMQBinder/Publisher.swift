@@ -2,6 +2,7 @@ import CRabbitMQ
 import Locking
 import Streams
 import Telemetry
+import ThreadExecutor
 
 /// The publishing connection's role: sends, keeps many publishes in flight, and answers each with the broker's confirm.
 final class Publisher: ConnectionRole, @unchecked Sendable {  // what is not in a lock is touched on the connection's thread only

@@ -1,6 +1,7 @@
 import Glibc
 import Locking
 import Synchronization
+import ThreadExecutor
 
 /// Lets another thread cut a connection whose own thread hangs in a send: the library sends without a time limit.
 final class SocketGuard: Sendable {
@@ -19,14 +20,5 @@ final class SocketGuard: Sendable {
         let since = sendingSince.load(ordering: .relaxed)
         guard since != 0, Monotonic.now > since, Monotonic.now - since > limit.nanoseconds else { return false }
         return descriptor.withLock { $0 >= 0 && shutdown($0, Int32(SHUT_RDWR)) == 0 }
-    }
-}
-
-enum Monotonic {
-    /// Nanoseconds since some moment in the past; does not jump with the wall clock.
-    static var now: UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

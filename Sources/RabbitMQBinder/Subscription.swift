@@ -1,6 +1,7 @@
 import Locking
 import Streams
 import Telemetry
+import ThreadExecutor
 
 /// One subscription on a connection of its own, so that an error of its channel or a slow reader holds nobody else up.
 ///

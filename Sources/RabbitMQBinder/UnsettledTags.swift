@@ -1,3 +1,5 @@
+import Streams
+
 /// The delivery tags that one channel has handed out, and how they are acknowledged with the fewest frames.
 struct UnsettledTags {
     private enum State { case open, done, told }

@@ -7,7 +7,10 @@ import Telemetry
 import Testing
 
 @Suite struct BinderURITests {
-    @Test(arguments: [("local:", "local binder"), ("amqp://guest:guest@127.0.0.1:5672/", "rabbitmq")])
+    @Test(arguments: [
+        ("local:", "local binder"), ("amqp://guest:guest@127.0.0.1:5672/", "rabbitmq"), ("redis://127.0.0.1:6379/0", "redis"),
+        ("rediss://user:password@cache:6380/3?ca-file=/etc/ca.pem&lease=30", "redis"),
+    ])
     func `a URI names its binder`(uri: String, name: String) throws {
         #expect(try BinderURI(uri).binder(log: .silent).name == name)
     }
@@ -18,7 +21,10 @@ import Testing
         #expect(error?.message.contains("amqp://") == true)
     }
 
-    @Test(arguments: ["amqp://guest:s3cret@:99999/", "amqp://guest:s3cret@host:port/"])
+    @Test(arguments: [
+        "amqp://guest:s3cret@:99999/", "amqp://guest:s3cret@host:port/", "redis://:s3cret@host:99999/0", "redis://u:s3cret@host/zero",
+        "redis://u:s3cret@host/0?bogus=1",
+    ])
     func `a URI that cannot be connected to is refused without its password`(uri: String) {
         do {
             _ = try BinderURI(uri).binder(log: .silent)

@@ -1,6 +1,7 @@
 import CRabbitMQ
 import Foundation
 import Streams
+import ThreadExecutor
 
 @testable import RabbitMQBinder
 

@@ -2,8 +2,8 @@ import CPosix
 import Glibc
 import Synchronization
 
-/// Wakes a connection's thread out of its `poll`; called from any thread, however often.
-final class WakeUp: Sendable {
+/// Wakes a thread that serves sockets out of its `poll`; called from any thread, however often.
+package final class WakeUp: Sendable {
     /// Whether a call must go through the descriptor: only when the thread sleeps or is about to.
     private enum State {
         static let turning = 0
@@ -12,29 +12,29 @@ final class WakeUp: Sendable {
     }
     private let state = Atomic<Int>(State.turning)
     /// Becomes readable when the sleeping thread is called.
-    let descriptor: Int32
+    package let descriptor: Int32
 
     /// Without a descriptor (none left in the process) the thread looks for work whenever its `poll` ends by itself.
-    init() { descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
+    package init() { descriptor = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)) }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    func call() {
+    package func call() {
         guard state.exchange(State.called, ordering: .sequentiallyConsistent) == State.sleeping else { return }
         var one: UInt64 = 1
         _ = write(descriptor, &one, 8)
     }
 
     /// The thread begins a turn: whoever adds work after this calls again.
-    func beginTurn() { state.store(State.turning, ordering: .sequentiallyConsistent) }
+    package func beginTurn() { state.store(State.turning, ordering: .sequentiallyConsistent) }
 
     /// The thread is about to sleep. False when it was called since its turn began, and must not.
-    func maySleep() -> Bool {
+    package func maySleep() -> Bool {
         state.compareExchange(expected: State.turning, desired: State.sleeping, ordering: .sequentiallyConsistent).exchanged
     }
 
     /// After `poll` has said that the descriptor is readable.
-    func clear() {
+    package func clear() {
         var count: UInt64 = 0
         _ = read(descriptor, &count, 8)
     }

@@ -1,17 +1,19 @@
 /// First in, first out, without moving what waits.
-struct FIFO<Element> {
+package struct FIFO<Element> {
     private var items: [Element?] = []
     private var head = 0
 
-    var count: Int { items.count - head }
-    var isEmpty: Bool { head == items.count }
-    var first: Element? { isEmpty ? nil : items[head] }
+    package init() {}
 
-    mutating func append(_ element: Element) { items.append(element) }
+    package var count: Int { items.count - head }
+    package var isEmpty: Bool { head == items.count }
+    package var first: Element? { isEmpty ? nil : items[head] }
 
-    mutating func append(contentsOf elements: [Element]) { for element in elements { items.append(element) } }
+    package mutating func append(_ element: Element) { items.append(element) }
 
-    mutating func popFirst() -> Element? {
+    package mutating func append(contentsOf elements: [Element]) { for element in elements { items.append(element) } }
+
+    package mutating func popFirst() -> Element? {
         guard !isEmpty else { return nil }
         let element = items[head]
         items[head] = nil
@@ -26,14 +28,16 @@ struct FIFO<Element> {
         return element
     }
 
-    mutating func removeAll() {
+    package mutating func removeAll() {
         items = []
         head = 0
     }
 
     /// The element at a distance from the first; nil beyond the end.
-    subscript(offset: Int) -> Element? {
+    package subscript(offset: Int) -> Element? {
         get { offset >= 0 && offset < count ? items[head + offset] : nil }
         set { if offset >= 0 && offset < count { items[head + offset] = newValue } }
     }
 }
+
+extension FIFO: Sendable where Element: Sendable {}

@@ -1,0 +1,172 @@
+import Locking
+import Streams
+
+/// Between the thread of a subscription, which brings deliveries, and the task that takes them one by one.
+final class DeliveryDesk: Sendable {
+    private enum Phase {
+        case starting(String)
+        case ready
+        case interrupted(String)
+        case failed(BinderError)
+        case draining
+        case closed
+    }
+    private typealias Waiter = CheckedContinuation<Result<ReceivedEnvelope?, BinderError>, Never>
+    private struct State {
+        var phase = Phase.starting("not connected to Redis yet")
+        var buffer = FIFO<ReceivedEnvelope>()
+        var waiter: Waiter?
+        var positioned: [UInt64: CheckedContinuation<BinderError?, Never>] = [:]
+        var nextWaiter: UInt64 = 0
+
+        mutating func takeAll() -> (Waiter?, [CheckedContinuation<BinderError?, Never>]) {
+            defer {
+                waiter = nil
+                positioned = [:]
+            }
+            return (waiter, Array(positioned.values))
+        }
+    }
+    private let destination: Destination
+    private let state = Locked(State())
+
+    init(_ destination: Destination) { self.destination = destination }
+
+    // MARK: For the binder and its callers
+
+    var readiness: Readiness {
+        state.withLock { state in
+            switch state.phase {
+            case .ready, .draining, .closed: .ready
+            case .starting(let reason), .interrupted(let reason): .waiting("\(destination): \(reason)")
+            case .failed(let error): .waiting("\(destination): \(error.message)")
+            }
+        }
+    }
+
+    /// Waits until the position on the server is established. Throws what makes that impossible, or `.cancelled`.
+    func positioned() async throws(BinderError) {
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        let error: BinderError? = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let early = state.withLock { state -> BinderError?? in
+                    switch state.phase {
+                    case .ready: return .some(nil)
+                    case .failed(let error): return error
+                    case .draining, .closed: return BinderError(.closed, "the Redis binder is closed")
+                    case .starting, .interrupted:
+                        if Task.isCancelled { return BinderError(.cancelled, "the subscription was cancelled") }
+                        state.positioned[id] = continuation
+                        return .none
+                    }
+                }
+                if let early { continuation.resume(returning: early) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { $0.positioned.removeValue(forKey: id) }
+            waiter?.resume(returning: BinderError(.cancelled, "the subscription was cancelled"))
+        }
+        if let error { throw error }
+    }
+
+    func next() async throws(BinderError) -> ReceivedEnvelope? {
+        if let early = state.withLock({ Self.immediate(&$0) }) { return try early.get() }
+        let result: Result<ReceivedEnvelope?, BinderError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { (waiter: Waiter) in
+                let early = state.withLock { state -> Result<ReceivedEnvelope?, BinderError>? in
+                    if let early = Self.immediate(&state) { return early }
+                    if Task.isCancelled { return .failure(BinderError(.cancelled, "waiting for a delivery was cancelled")) }
+                    state.waiter = waiter
+                    return nil
+                }
+                if let early { waiter.resume(returning: early) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                defer { state.waiter = nil }
+                return state.waiter
+            }
+            waiter?.resume(returning: .failure(BinderError(.cancelled, "waiting for a delivery was cancelled")))
+        }
+        return try result.get()
+    }
+
+    private static func immediate(_ state: inout State) -> Result<ReceivedEnvelope?, BinderError>? {
+        switch state.phase {
+        case .failed(let error): .failure(error)
+        case .draining, .closed: .success(nil)
+        case .starting, .ready, .interrupted: state.buffer.popFirst().map { .success($0) }
+        }
+    }
+
+    // MARK: For the thread
+
+    func put(_ deliveries: [ReceivedEnvelope]) {
+        guard !deliveries.isEmpty else { return }
+        let (waiter, first) = state.withLock { state -> (Waiter?, ReceivedEnvelope?) in
+            state.buffer.append(contentsOf: deliveries)
+            guard let waiter = state.waiter, let first = state.buffer.popFirst() else { return (nil, nil) }
+            state.waiter = nil
+            return (waiter, first)
+        }
+        waiter?.resume(returning: .success(first))
+    }
+
+    func ready() {
+        let waiters = state.withLock { state -> [CheckedContinuation<BinderError?, Never>] in
+            switch state.phase {
+            case .starting, .interrupted, .ready: state.phase = .ready
+            case .failed, .draining, .closed: break
+            }
+            defer { state.positioned = [:] }
+            return Array(state.positioned.values)
+        }
+        for waiter in waiters { waiter.resume(returning: nil) }
+    }
+
+    /// The position is lost for now; whether it was there before.
+    @discardableResult
+    func interrupt(_ reason: String) -> Bool {
+        state.withLock { state in
+            switch state.phase {
+            case .ready:
+                state.phase = .interrupted(reason)
+                return true
+            case .starting: state.phase = .starting(reason)
+            case .interrupted: state.phase = .interrupted(reason)
+            case .failed, .draining, .closed: break
+            }
+            return false
+        }
+    }
+
+    /// The subscription can never be: whoever waits is told.
+    func fail(_ error: BinderError) {
+        let (waiter, positioned) = state.withLock { state in
+            state.phase = .failed(error)
+            return state.takeAll()
+        }
+        waiter?.resume(returning: .failure(error))
+        for waiter in positioned { waiter.resume(returning: error) }
+    }
+
+    /// No more deliveries; returns those that nobody has seen.
+    func drain() -> FIFO<ReceivedEnvelope> {
+        let (waiters, untaken) = state.withLock { state in
+            state.phase = .draining
+            defer { state.buffer = FIFO() }
+            return (state.takeAll(), state.buffer)
+        }
+        waiters.0?.resume(returning: .success(nil))
+        for waiter in waiters.1 { waiter.resume(returning: BinderError(.closed, "the Redis binder is closed")) }
+        return untaken
+    }
+
+    func close() {
+        _ = drain()
+        state.withLock { $0.phase = .closed }
+    }
+}
