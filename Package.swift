@@ -39,6 +39,7 @@ let cLibraries: [Target] = [
 
 let ground: [Target] = [
     library("Locking"),
+    library("JSON"),
     library("ThreadExecutor", ["Locking", "CPosix"]),
     library("Lifecycle", ["Locking", "Telemetry"]),
     library("Telemetry", ["Locking"]),
@@ -54,13 +55,13 @@ let ground: [Target] = [
 ]
 
 let streams: [Target] = [
-    library("Streams", ["Lifecycle", "Locking", "Telemetry"]),
+    library("Streams", ["JSON", "Lifecycle", "Locking", "Telemetry"]),
     library("LocalBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "SQLite", "ThreadExecutor"]),
     library("RabbitMQBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CPosix"]),
     library("KafkaBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRDKafka", "CPosix"]),
     library("RedisBinder", ["Streams", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CHiredis", "CPosix"]),
     library("HTTPBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "HTTP", "HTTPClient"]),
-    library("Bus", ["Streams", "Lifecycle", "Locking", "Telemetry"]),
+    library("Bus", ["JSON", "Streams", "Lifecycle", "Locking", "Telemetry"]),
     library("BinderConformance", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CPosix"]),
     library(
         "Binders",
@@ -72,8 +73,8 @@ let streams: [Target] = [
 ]
 
 let configuration: [Target] = [
-    library("ConfigModel", ["Crypto"]),
-    library("PropertyFormats", ["ConfigModel", "Crypto", "CYAML"]),
+    library("ConfigModel", ["JSON", "Crypto"]),
+    library("PropertyFormats", ["ConfigModel", "Crypto", "JSON", "CYAML"]),
     library("ConfigRepositories", ["ConfigModel", "PropertyFormats", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     library(
         "GitRepository",
@@ -86,16 +87,16 @@ let configuration: [Target] = [
 let parts: [Target] = [
     library(
         "ConfigServer",
-        ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Crypto", "HTTP", "Locking", "Telemetry"]),
+        ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Crypto", "HTTP", "JSON", "Locking", "Telemetry"]),
     library(
         "ConfigAgent",
         [
             "Bus", "ConfigClient", "ConfigModel", "Crypto", "HTTP", "Lifecycle", "Locking", "PropertyFormats", "Telemetry",
             "ThreadExecutor", "CPosix",
         ]),
-    library("BusEndpoints", ["Bus", "HTTP", "Locking", "Streams", "Telemetry"]),
+    library("BusEndpoints", ["Bus", "HTTP", "JSON", "Locking", "Streams", "Telemetry"]),
     library("Channels", ["Streams", "Crypto", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
-    library("Convergence", ["Bus", "HTTP", "Locking", "Telemetry"]),
+    library("Convergence", ["Bus", "HTTP", "JSON", "Locking", "Telemetry"]),
 ]
 
 let programs: [Target] = [
@@ -144,6 +145,7 @@ let testTargets: [Target] = [
     tests("HTTPTests", ["HTTP"]),
     tests("HTTPServerTests", ["HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CPosix"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("JSONTests", ["JSON"]),
     tests("CryptoTests", ["Crypto"]),
     tests("SQLiteTests", ["SQLite", "ThreadExecutor"]),
     tests("IdentityTests", ["Identity", "Crypto", "HTTP"]),
@@ -165,13 +167,15 @@ let testTargets: [Target] = [
     tests(
         "BusTests",
         [
-            "Bus", "BusEndpoints", "Channels", "Convergence", "HTTPBinder", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams", "Lifecycle",
+            "Bus", "BusEndpoints", "Channels", "Convergence", "HTTPBinder", "JSON", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams",
+            "Lifecycle",
             "Locking", "Telemetry",
         ]),
     tests(
-        "ConvergenceTests", ["Convergence", "Bus", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry", "ConfigModel"]),
+        "ConvergenceTests",
+        ["Convergence", "Bus", "JSON", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry", "ConfigModel"]),
     tests("ConfigModelTests", ["ConfigModel", "Crypto"]),
-    tests("PropertyFormatsTests", ["PropertyFormats", "ConfigModel", "ConfigRepositories"]),
+    tests("PropertyFormatsTests", ["PropertyFormats", "JSON", "ConfigModel", "ConfigRepositories"]),
     tests("ConfigRepositoriesTests", ["ConfigRepositories", "ConfigModel", "PropertyFormats", "Lifecycle", "Locking", "Telemetry"]),
     tests(
         "GitRepositoryTests",
@@ -179,7 +183,7 @@ let testTargets: [Target] = [
     tests(
         "ConfigServerTests",
         [
-            "ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "PropertyFormats", "HTTP", "Crypto", "Lifecycle",
+            "ConfigServer", "GitRepository", "ConfigRepositories", "ConfigModel", "JSON", "PropertyFormats", "HTTP", "Crypto", "Lifecycle",
             "Locking", "Telemetry", "Roles", "SpringSettings",
         ]),
     tests(

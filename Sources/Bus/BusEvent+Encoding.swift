@@ -1,3 +1,5 @@
+import JSON
+
 extension BusEvent {
     /// The body as Spring Cloud Bus 1.x to 4.x writes it: the same members in the same order. A received event keeps the bytes that it came in.
     package var encoded: [UInt8] {

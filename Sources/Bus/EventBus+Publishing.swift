@@ -1,3 +1,4 @@
+package import JSON
 import Locking
 package import Streams
 import Telemetry

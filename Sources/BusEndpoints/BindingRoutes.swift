@@ -1,5 +1,6 @@
 import Bus
 package import HTTP
+import JSON
 package import Streams
 
 /// `GET /actuator/bindings[/{name}]` shows bindings and their states, `POST /actuator/bindings/{name}` with `{"state": "STOPPED" | "STARTED" |
@@ -39,7 +40,7 @@ package struct BindingRoutes: Sendable {
     }
 
     private static func answer(_ views: [BindingView]) -> HTTPResponse {
-        HTTPResponse(text: JSONValue.array(views.map(value)).text, type: "application/json")
+        HTTPResponse(text: JSONValue.array(views.map(value)).written, type: "application/json")
     }
 
     private static func value(_ view: BindingView) -> JSONValue {

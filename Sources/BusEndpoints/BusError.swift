@@ -1,5 +1,6 @@
 import Bus
 import HTTP
+import JSON
 import Telemetry
 
 /// Error bodies in the form of Spring Boot: `{"timestamp", "status", "error", "message", "path"}`.
@@ -12,7 +13,7 @@ enum BusError {
             JSONMember("error", .string(reasons[status] ?? "Internal Server Error")), JSONMember("message", .string(message)),
             JSONMember("path", .string(request.pathText)),
         ])
-        return HTTPResponse(status, text: body.text, type: "application/json")
+        return HTTPResponse(status, text: body.written, type: "application/json")
     }
 
     static func unavailable(_ request: HTTPRequest, _ why: String, mayHaveArrived: Bool) -> HTTPResponse {

@@ -1,5 +1,6 @@
 package import Bus
 package import HTTP
+import JSON
 import Streams
 import Telemetry
 
@@ -136,7 +137,7 @@ package struct BusRoutes: Sendable {
             JSONMember("known", .number(String(known.count))),
         ]
         if matched.isEmpty, let hint = Self.hint(normalised, known) { members.append(JSONMember("hint", .string(hint))) }
-        return HTTPResponse(text: JSONValue.object(members).text + "\n", type: "application/json")
+        return HTTPResponse(text: JSONValue.object(members).written + "\n", type: "application/json")
     }
 
     /// The surprise of bus ids: `orders:8081` stops matching once a profile is active, since that stands before the port.

@@ -1,5 +1,6 @@
 package import Bus
 package import HTTP
+import JSON
 import Locking
 import Telemetry
 
@@ -70,7 +71,7 @@ package final class BusTrace: Sendable {
         router.add("GET", "/bus/trace") { request, _ in
             let limit = max(0, request.parameter("limit").flatMap { Int($0) } ?? 100)
             return HTTPResponse(
-                text: JSONValue.object([JSONMember("entries", .array(Array(self.values.prefix(limit))))]).text + "\n",
+                text: JSONValue.object([JSONMember("entries", .array(Array(self.values.prefix(limit))))]).written + "\n",
                 type: "application/json")
         }
         return router

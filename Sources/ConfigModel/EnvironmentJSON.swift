@@ -1,3 +1,5 @@
+import JSON
+
 /// The JSON of an environment in both forms of Spring Cloud Config.
 package enum EnvironmentJSON {
     package enum Form: Sendable, Hashable, CaseIterable {
@@ -86,13 +88,13 @@ package enum EnvironmentJSON {
         } catch {
             throw Malformed(reason: error.description)
         }
-        guard let name = root["name"]?.text else { throw Malformed(reason: "no text \"name\"") }
+        guard let name = root["name"]?.string else { throw Malformed(reason: "no text \"name\"") }
         guard let sources = root["propertySources"]?.items else { throw Malformed(reason: "no list \"propertySources\"") }
         var environment = ConfigEnvironment(
-            name: name, profiles: (root["profiles"]?.items ?? []).compactMap(\.text), label: root["label"]?.text,
-            version: root["version"]?.text, state: root["state"]?.text)
+            name: name, profiles: (root["profiles"]?.items ?? []).compactMap(\.string), label: root["label"]?.string,
+            version: root["version"]?.string, state: root["state"]?.string)
         for source in sources {
-            guard let name = source["name"]?.text, case .object(let fields) = source["source"] else {
+            guard let name = source["name"]?.string, case .object(let fields) = source["source"] else {
                 throw Malformed(reason: "a property source without \"name\" or \"source\"")
             }
             var properties: [Property] = []
@@ -114,7 +116,7 @@ package enum EnvironmentJSON {
             if items.isEmpty { properties.append(Property(key: key, value: .string(""))) }
             for (index, item) in items.enumerated() { append(item, key: "\(key)[\(index)]", to: &properties) }
         case .object(let fields):
-            if fields.count == 2, let inner = value["value"], let origin = value["origin"]?.text {
+            if fields.count == 2, let inner = value["value"], let origin = value["origin"]?.string {
                 let first = properties.count
                 append(inner, key: key, to: &properties)
                 for index in first..<properties.count { properties[index].origin = Self.origin(origin) }

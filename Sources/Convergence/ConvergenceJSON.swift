@@ -1,4 +1,5 @@
 import Bus
+import JSON
 import Telemetry
 
 /// Records as JSON.

@@ -1,5 +1,6 @@
 package import HTTP
 import Bus
+import JSON
 import Telemetry
 
 /// `GET /convergence` lists changes, newest first; `/convergence/{change}` shows one with its instances; `/convergence/instances` shows who runs
@@ -88,7 +89,7 @@ package struct ConvergenceRoutes: Sendable {
 
     private static func answer(_ members: [JSONMember]) -> HTTPResponse {
         HTTPResponse(
-            text: JSONValue.object(members).text + "\n", type: "application/json", headers: ["Cache-Control": "no-store"])
+            text: JSONValue.object(members).written + "\n", type: "application/json", headers: ["Cache-Control": "no-store"])
     }
 
     /// `30s`, `500ms`, `2m`, or a number of seconds.
@@ -113,6 +114,6 @@ package struct ConvergenceError: HTTPError {
     }
     package var response: HTTPResponse {
         HTTPResponse(
-            status, text: JSONValue.object([JSONMember("error", .string(message))]).text + "\n", type: "application/json")
+            status, text: JSONValue.object([JSONMember("error", .string(message))]).written + "\n", type: "application/json")
     }
 }

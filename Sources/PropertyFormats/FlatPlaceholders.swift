@@ -1,4 +1,5 @@
 internal import ConfigModel
+internal import JSON
 
 /// Placeholders against the values of one environment.
 struct FlatPlaceholders {

@@ -1,3 +1,5 @@
+import JSON
+
 /// A JSON value, for the forms in which envelopes travel over HTTP. Members keep their order; integers and other numbers stay apart.
 package enum WireValue: Sendable, Hashable {
     case null
@@ -91,9 +93,39 @@ package enum WireValue: Sendable, Hashable {
         package var description: String { "no JSON: \(what) at byte \(offset)" }
     }
 
-    /// Reads one JSON value that fills the bytes. Throws for anything else: no byte sequence traps.
+    /// Reads one JSON value that fills the bytes. Throws for anything else, and for a number that no `Int64` or `Double` holds: no byte sequence
+    /// traps.
     package init(_ bytes: [UInt8]) throws(Malformed) {
-        var reader = WireReader(bytes)
-        self = try reader.whole()
+        let value: JSONValue
+        do { value = try JSONReader.read(bytes, refusingHalves: true) } catch {
+            throw Malformed(offset: error.position, what: error.message)
+        }
+        try self.init(value, bytes.count)
+    }
+
+    private init(_ value: JSONValue, _ length: Int) throws(Malformed) {
+        switch value {
+        case .null: self = .null
+        case .boolean(let flag): self = .boolean(flag)
+        case .string(let text): self = .string(text)
+        case .number(let digits):
+            if let number = Int64(digits) {
+                self = .integer(number)
+            } else if let number = Double(digits), number.isFinite {
+                self = .double(number)
+            } else {
+                throw Malformed(offset: length, what: "a number is too large")
+            }
+        case .array(let items):
+            var values: [WireValue] = []
+            values.reserveCapacity(items.count)
+            for item in items { values.append(try WireValue(item, length)) }
+            self = .array(values)
+        case .object(let found):
+            var members: [Member] = []
+            members.reserveCapacity(found.count)
+            for member in found { members.append(Member(member.name, try WireValue(member.value, length))) }
+            self = .object(members)
+        }
     }
 }

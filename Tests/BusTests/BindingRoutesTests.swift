@@ -1,6 +1,7 @@
 import Bus
 import BusEndpoints
 import HTTP
+import JSON
 import Lifecycle
 import LocalBinder
 import Streams

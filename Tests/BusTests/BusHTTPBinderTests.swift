@@ -4,6 +4,7 @@ import Channels
 import Convergence
 import HTTP
 import HTTPBinder
+import JSON
 import Lifecycle
 import LocalBinder
 import Streams

@@ -1,4 +1,5 @@
 import Bus
+import JSON
 import Streams
 import TestSupport
 import Testing

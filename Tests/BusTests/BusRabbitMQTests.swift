@@ -1,4 +1,5 @@
 import Bus
+import JSON
 import Lifecycle
 import RabbitMQBinder
 import Streams

@@ -1,4 +1,5 @@
 import Bus
+import JSON
 import TestSupport
 import Testing
 

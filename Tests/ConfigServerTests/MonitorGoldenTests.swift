@@ -2,6 +2,7 @@ import ConfigModel
 import ConfigServer
 import Foundation
 import HTTP
+import JSON
 import Locking
 import TestSupport
 import Testing
@@ -16,8 +17,8 @@ struct MonitorGoldenTests {
             let steps = try String(contentsOf: folder.appending(path: "requests.jsonl"), encoding: .utf8).split(separator: "\n")
             let messages = try Self.messages(folder)
             for line in steps {
-                guard let step = try? JSONReader.read(Array(line.utf8)), let path = step["path"]?.text,
-                    path.split(separator: "/").first?.hasPrefix("monitor") == true, let id = step["id"]?.text
+                guard let step = try? JSONReader.read(Array(line.utf8)), let path = step["path"]?.string,
+                    path.split(separator: "/").first?.hasPrefix("monitor") == true, let id = step["id"]?.string
                 else { continue }
                 if step["quirk"] == .boolean(true) {
                     report.quirk()
@@ -39,16 +40,18 @@ struct MonitorGoldenTests {
         MonitorRoutes(MonitorRoutes.Settings(mode: .guessing), refresh: {}, publish: { services in published.withLock { $0 += services } })
             .install(in: &router)
         var headers = HTTPHeaders()
-        if case .object(let fields) = step["headers"] { for field in fields { headers[field.name] = field.value.text } }
-        let method = try #require(step["method"]?.text)
-        let request = try #require(HTTPRequest(method, path, headers: headers, body: Array((step["body"]?.text ?? "").utf8)))
+        if case .object(let fields) = step["headers"] { for field in fields { headers[field.name] = field.value.string } }
+        let method = try #require(step["method"]?.string)
+        let request = try #require(HTTPRequest(method, path, headers: headers, body: Array((step["body"]?.string ?? "").utf8)))
         let response = await router.respond(to: request)
         let recorded = try JSONReader.read(Array(Data(contentsOf: folder.appending(path: "responses/\(id).json"))))
 
         var failures: [String] = []
         if .number(String(response.status)) != recorded["status"] { failures.append("status \(response.status)") }
-        let body = recorded["body"]?.text ?? ""
-        if let type = recorded["headers"]?["content-type"]?.text, response.headers["Content-Type"] != type { failures.append("media type") }
+        let body = recorded["body"]?.string ?? ""
+        if let type = recorded["headers"]?["content-type"]?.string, response.headers["Content-Type"] != type {
+            failures.append("media type")
+        }
         if body.hasPrefix("[") {
             if response.text != body { failures.append("\(response.text ?? "") instead of \(body)") }
         } else if let theirs = try? JSONReader.read(Array(body.utf8)) {
@@ -57,8 +60,8 @@ struct MonitorGoldenTests {
                 failures.append("\(field) \(ours[field] ?? .null)")
             }
             // Behind the first colon or quote messages name classes and places of the original's parser.
-            let same = Self.start(ours["message"]?.text) == Self.start(theirs["message"]?.text)
-            if response.status != 404, !same { failures.append("message \(ours["message"]?.text ?? "")") }
+            let same = Self.start(ours["message"]?.string) == Self.start(theirs["message"]?.string)
+            if response.status != 404, !same { failures.append("message \(ours["message"]?.string ?? "")") }
         } else if response.text != body {
             failures.append("body")
         }
@@ -73,10 +76,10 @@ struct MonitorGoldenTests {
     private static func messages(_ folder: URL) throws -> [String: [String]] {
         guard let bytes = try? Data(contentsOf: folder.appending(path: "bus.json")) else { return [:] }
         var result: [String: [String]] = [:]
-        for step in try JSONReader.read(Array(bytes)).items ?? [] {
+        for step in try JSONReader.read(Array(bytes)).items {
             let events = (step["messages"]?.items ?? []).compactMap { $0["body"] }
-            result[step["id"]?.text ?? ""] = events.filter { $0["type"]?.text == "RefreshRemoteApplicationEvent" }
-                .compactMap { $0["destinationService"]?.text }
+            result[step["id"]?.string ?? ""] = events.filter { $0["type"]?.string == "RefreshRemoteApplicationEvent" }
+                .compactMap { $0["destinationService"]?.string }
         }
         return result
     }

@@ -1,6 +1,7 @@
 import Bus
 import Convergence
 import HTTP
+import JSON
 import Lifecycle
 import Streams
 import TestSupport

@@ -1,4 +1,5 @@
 import ConfigModel
+import JSON
 import PropertyFormats
 import Testing
 
@@ -142,7 +143,7 @@ import Testing
             #expect(documents.first?[key]?.text == text, "\(yaml.debugDescription)")
             #expect(documents.first?["l[0]"]?.text == text, "\(yaml.debugDescription)")
             let json = try JSONReader.read(Array(FlatEnvironment(environment).jsonText(resolvingPlaceholders: false).utf8))
-            #expect(json[key]?.text == text)
+            #expect(json[key]?.string == text)
         }
     }
 }

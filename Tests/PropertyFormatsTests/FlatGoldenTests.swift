@@ -1,5 +1,6 @@
 import ConfigModel
 import ConfigRepositories
+import JSON
 import PropertyFormats
 import TestSupport
 import Testing
@@ -93,6 +94,6 @@ import Testing
 
     private static func expectation(_ answer: (status: Int, body: String)) -> String {
         guard answer.status != 200 else { return answer.body }
-        return "!" + ((try? JSONReader.read(Array(answer.body.utf8)))?["message"]?.text ?? "")
+        return "!" + ((try? JSONReader.read(Array(answer.body.utf8)))?["message"]?.string ?? "")
     }
 }

@@ -1,6 +1,7 @@
 import ConfigModel
 import ConfigRepositories
 import Foundation
+import JSON
 import TestSupport
 
 /// One case of the config recordings: its repositories, requests and answers.
@@ -33,21 +34,21 @@ struct RecordedCase {
         name = folder.lastPathComponent
         let description = try JSONReader.read(Array(try Data(contentsOf: folder.appending(path: "case.json"))))
         var settings: [String: String] = [:]
-        if case .object(let fields)? = description["server"] { for field in fields { settings[field.name] = field.value.text ?? "" } }
+        if case .object(let fields)? = description["server"] { for field in fields { settings[field.name] = field.value.string ?? "" } }
         self.settings = settings
         requests = try String(decoding: Data(contentsOf: folder.appending(path: "requests.jsonl")), as: UTF8.self).split(separator: "\n")
             .map { line in
                 let value = try JSONReader.read(Array(line.utf8))
-                let target = (value["path"]?.text ?? "").split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+                let target = (value["path"]?.string ?? "").split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
                 var accept = ""
                 if case .object(let headers)? = value["headers"] {
-                    accept = headers.first { $0.name.lowercased() == "accept" }?.value.text ?? ""
+                    accept = headers.first { $0.name.lowercased() == "accept" }?.value.string ?? ""
                 }
                 var phase = 1
                 if case .number(let digits)? = value["phase"] { phase = Int(digits) ?? 1 }
                 return Request(
-                    id: value["id"]?.text ?? "", path: String(target.first ?? ""), query: target.count > 1 ? String(target[1]) : "",
-                    isQuirk: value["quirk"] == .boolean(true), accept: accept, isRead: value["method"]?.text == "GET", phase: phase)
+                    id: value["id"]?.string ?? "", path: String(target.first ?? ""), query: target.count > 1 ? String(target[1]) : "",
+                    isQuirk: value["quirk"] == .boolean(true), accept: accept, isRead: value["method"]?.string == "GET", phase: phase)
             }
     }
 
@@ -58,7 +59,7 @@ struct RecordedCase {
                 let value = try? JSONReader.read(Array(data)),
                 case .number(let status)? = value["status"]
             else { return nil }
-            return (Int(status) ?? 0, value["body"]?.text ?? "")
+            return (Int(status) ?? 0, value["body"]?.string ?? "")
         }
     }
 

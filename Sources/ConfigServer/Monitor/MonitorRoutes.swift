@@ -1,6 +1,7 @@
 import ConfigModel
 import ConfigRepositories
 package import HTTP
+import JSON
 package import Telemetry
 
 /// `POST /monitor`: a web hook says that somebody pushed. The repositories are looked at first; who is told comes after, so that nobody fetches what
@@ -89,7 +90,7 @@ package struct MonitorRoutes: Sendable {
             hook = form
         case .json:
             let body: JSONValue
-            do throws(JSONReader.Malformed) { body = try JSONReader.read(request.body) } catch {
+            do throws(JSONError) { body = try JSONReader.read(request.body) } catch {
                 return Self.refused(400, "JSON parse error: \(error)", request)
             }
             guard case .object = body else { return Self.refused(400, "JSON parse error: an object is expected", request) }

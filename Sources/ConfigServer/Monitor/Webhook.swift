@@ -1,5 +1,5 @@
-package import ConfigModel
 package import HTTP
+package import JSON
 
 /// What a web hook says: which files of which branches somebody pushed. A value; nothing of it is trusted beyond "something changed".
 package struct Webhook: Sendable, Hashable {
@@ -58,7 +58,7 @@ package struct Webhook: Sendable, Hashable {
     private static func plain(_ path: JSONValue?) -> [String]? {
         switch path {
         case .string(let one): [one]
-        case .array(let items): items.compactMap(\.text)
+        case .array(let items): items.compactMap(\.string)
         default: nil
         }
     }
@@ -70,7 +70,7 @@ package struct Webhook: Sendable, Hashable {
         var seen: Set<String> = []
         for commit in commits {
             for kind in ["added", "removed", "modified"] {
-                for path in commit[kind]?.items ?? [] { if let path = path.text, seen.insert(path).inserted { paths.append(path) } }
+                for path in commit[kind]?.items ?? [] { if let path = path.string, seen.insert(path).inserted { paths.append(path) } }
             }
         }
         return paths
@@ -78,15 +78,15 @@ package struct Webhook: Sendable, Hashable {
 
     private static func references(_ body: JSONValue) -> [String] {
         var references: [String] = []
-        if let one = body["ref"]?.text { references.append(one) }
+        if let one = body["ref"]?.string { references.append(one) }
         for change in body["changes"]?.items ?? [] {
-            if let id = change["ref"]?["id"]?.text ?? change["refId"]?.text { references.append(id) }
+            if let id = change["ref"]?["id"]?.string ?? change["refId"]?.string { references.append(id) }
         }
         for change in body["push"]?["changes"]?.items ?? [] {
             // Without `new` the branch was deleted.
             let now = change["new"] ?? .null
-            guard let name = (now == .null ? change["old"] : now)?["name"]?.text else { continue }
-            references.append((now["type"]?.text == "tag" ? "refs/tags/" : "refs/heads/") + name)
+            guard let name = (now == .null ? change["old"] : now)?["name"]?.string else { continue }
+            references.append((now["type"]?.string == "tag" ? "refs/tags/" : "refs/heads/") + name)
         }
         return references
     }

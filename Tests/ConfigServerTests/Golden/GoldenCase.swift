@@ -1,5 +1,6 @@
 import ConfigModel
 import Foundation
+import JSON
 import Testing
 
 /// One case of the recorded corpus: repositories, settings by their original names, requests and the answers of the real server.
@@ -55,9 +56,9 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
         name = folder.lastPathComponent
         let spec = try Self.json(folder.appendingPathComponent("case.json"))
         var settings: [String: String] = [:]
-        if case .object(let fields)? = spec["server"] { for field in fields { settings[field.name] = field.value.text ?? "" } }
+        if case .object(let fields)? = spec["server"] { for field in fields { settings[field.name] = field.value.string ?? "" } }
         self.settings = settings
-        isNative = spec["backend"]?.text == "native"
+        isNative = spec["backend"]?.string == "native"
         needsBus = spec["bus"] != nil
         needsDaemon = spec["git_daemon"] != nil
         needsSQL = spec["sql"] != nil
@@ -65,10 +66,11 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
         requests = try lines.split(separator: "\n").filter { !$0.allSatisfy(\.isWhitespace) }.map { line in
             let value = try JSONReader.read(Array(line.utf8))
             var headers: [(name: String, value: String)] = []
-            if case .object(let fields)? = value["headers"] { headers = fields.map { ($0.name, $0.value.text ?? "") } }
+            if case .object(let fields)? = value["headers"] { headers = fields.map { ($0.name, $0.value.string ?? "") } }
             return Request(
-                id: value["id"]?.text ?? "", method: value["method"]?.text ?? "GET", path: value["path"]?.text ?? "/", headers: headers,
-                body: value["body"]?.text, phase: value["phase"].flatMap(\.integer) ?? 1, isQuirk: value["quirk"] == .boolean(true))
+                id: value["id"]?.string ?? "", method: value["method"]?.string ?? "GET", path: value["path"]?.string ?? "/",
+                headers: headers,
+                body: value["body"]?.string, phase: value["phase"].flatMap(\.integer) ?? 1, isQuirk: value["quirk"] == .boolean(true))
         }
     }
 
@@ -79,11 +81,11 @@ struct GoldenCase: Sendable, CustomTestStringConvertible {
             guard FileManager.default.fileExists(atPath: file.path) else { return nil }
             let value = try Self.json(file)
             var headers: [String: String] = [:]
-            if case .object(let fields)? = value["headers"] { for field in fields { headers[field.name] = field.value.text ?? "" } }
-            let binary = value["body_base64"]?.text.flatMap { Data(base64Encoded: $0) }
+            if case .object(let fields)? = value["headers"] { for field in fields { headers[field.name] = field.value.string ?? "" } }
+            let binary = value["body_base64"]?.string.flatMap { Data(base64Encoded: $0) }
             return Answer(
                 status: value["status"].flatMap(\.integer) ?? 0, headers: headers,
-                body: binary.map { [UInt8]($0) } ?? Array((value["body"]?.text ?? "").utf8), isBinary: binary != nil)
+                body: binary.map { [UInt8]($0) } ?? Array((value["body"]?.string ?? "").utf8), isBinary: binary != nil)
         }
     }
 

@@ -1,5 +1,6 @@
 import ConfigModel
 import Foundation
+import JSON
 
 /// Compares an answer with a recorded one by meaning, as `golden/config/replay` does.
 struct GoldenComparison {
@@ -78,7 +79,7 @@ struct GoldenComparison {
             if !same(a, b) { result.append("env.\(key): \(a) != \(b)") }
         }
         let (ours, theirs) = (got["propertySources"]?.items ?? [], want["propertySources"]?.items ?? [])
-        let names = (theirs.map { $0["name"]?.text ?? "" }, ours.map { $0["name"]?.text ?? "" })
+        let names = (theirs.map { $0["name"]?.string ?? "" }, ours.map { $0["name"]?.string ?? "" })
         guard names.0.count == names.1.count, zip(names.0, names.1).allSatisfy(GoldenSourceName.same) else {
             return result + ["sources: want \(names.0)\n      got  \(names.1)"]
         }

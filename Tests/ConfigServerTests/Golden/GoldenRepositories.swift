@@ -1,5 +1,6 @@
 import ConfigModel
 import Foundation
+import JSON
 import TestSupport
 
 /// Builds the repositories of a case with `git`: the commits get the ids that were recorded.
@@ -30,7 +31,7 @@ struct GoldenRepositories {
     }
 
     private func make(_ from: URL, _ target: URL, _ history: JSONValue, _ phase: Int) throws {
-        let initial = history["initial"]?.text ?? "main"
+        let initial = history["initial"]?.string ?? "main"
         if !FileManager.default.fileExists(atPath: target.appendingPathComponent(".git").path) {
             try FileManager.default.createDirectory(at: target, withIntermediateDirectories: true)
             try git(target, ["init", "-q", "-b", initial])
@@ -40,12 +41,12 @@ struct GoldenRepositories {
         var isFirst = made.isEmpty
         for (number, step) in (history["steps"]?.items ?? []).enumerated() where (step["phase"]?.integer ?? 1) == phase {
             let when = epoch + 3600 * number
-            if let branch = step["deleteBranch"]?.text {
+            if let branch = step["deleteBranch"]?.string {
                 try git(target, ["branch", "-D", branch])
                 continue
             }
-            if let branch = step["branch"]?.text {
-                let start = step["from"]?.text
+            if let branch = step["branch"]?.string {
+                let start = step["from"]?.string
                 if isFirst {
                     try git(target, ["symbolic-ref", "HEAD", "refs/heads/\(branch)"])
                 } else if made.contains(branch) {
@@ -60,17 +61,17 @@ struct GoldenRepositories {
                 made.insert(branch)
                 isFirst = false
             }
-            for path in step["delete"]?.items?.compactMap(\.text) ?? [] { try git(target, ["rm", "-rq", path]) }
-            if let folder = step["folder"]?.text { try copy(from.appendingPathComponent(folder), target) }
-            if let message = step["message"]?.text {
+            for path in step["delete"]?.items.compactMap(\.string) ?? [] { try git(target, ["rm", "-rq", path]) }
+            if let folder = step["folder"]?.string { try copy(from.appendingPathComponent(folder), target) }
+            if let message = step["message"]?.string {
                 try git(target, ["add", "-A", "-f"])
                 try git(target, ["commit", "-q", "--allow-empty", "-m", message], when: when)
             }
-            if let tag = step["tag"]?.text {
+            if let tag = step["tag"]?.string {
                 try git(target, ["tag"] + (step["annotated"] == .boolean(true) ? ["-a", "-m", tag] : []) + [tag], when: when)
             }
         }
-        try git(target, ["checkout", "-q", "-f", history["head"]?.text ?? initial])
+        try git(target, ["checkout", "-q", "-f", history["head"]?.string ?? initial])
     }
 
     /// Over what is there, all of it writable.

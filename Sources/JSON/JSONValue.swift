@@ -14,6 +14,15 @@ package enum JSONValue: Sendable, Hashable {
         return members.first { $0.name == name }?.value
     }
 
+    /// Nil when this is no text.
+    package var string: String? { if case .string(let text) = self { text } else { nil } }
+
+    /// Empty when this is no list.
+    package var items: [JSONValue] { if case .array(let items) = self { items } else { [] } }
+
+    /// Empty when this is no object.
+    package var members: [JSONMember] { if case .object(let members) = self { members } else { [] } }
+
     /// Text, numbers and booleans as text, the way Jackson reads a scalar into a `String`; nil for null, arrays and objects.
     package var scalarText: String? {
         switch self {
@@ -60,7 +69,8 @@ package enum JSONValue: Sendable, Hashable {
         }
     }
 
-    package var text: String {
+    /// The value as JSON text.
+    package var written: String {
         var text = ""
         append(to: &text)
         return text

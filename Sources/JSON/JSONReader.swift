@@ -1,17 +1,24 @@
-/// Reads JSON from outside: strict grammar, bounded depth, never traps.
+/// Reads JSON (RFC 8259) from outside: strict grammar, bounded depth, never traps. The one reader of the program: the order of members and the
+/// digits of numbers are kept.
 package struct JSONReader {
     private let bytes: [UInt8]
     private var index = 0
     private var depth = 0
-    /// Deeper nesting is refused: the reader recurses, and no event needs it.
+    private let refusesHalves: Bool
+    /// Deeper nesting is refused: the reader recurses, and no document of ours needs it.
     private static let depthLimit = 64
 
-    private init(_ bytes: [UInt8]) { self.bytes = bytes }
+    private init(_ bytes: [UInt8], refusesHalves: Bool) {
+        self.bytes = bytes
+        self.refusesHalves = refusesHalves
+    }
 
     /// Reads one document. Accepts UTF-8, with or without byte order mark, and UTF-16; white space around it. What follows the document is an
-    /// error unless `ignoringRest` is true.
-    package static func read(_ bytes: [UInt8], ignoringRest: Bool = false) throws(JSONError) -> JSONValue {
-        var reader = JSONReader(try utf8(bytes))
+    /// error unless `ignoringRest` is true; an escape that is half a character becomes U+FFFD unless `refusingHalves` is true.
+    package static func read(
+        _ bytes: [UInt8], ignoringRest: Bool = false, refusingHalves: Bool = false
+    ) throws(JSONError) -> JSONValue {
+        var reader = JSONReader(try utf8(bytes), refusesHalves: refusingHalves)
         reader.skipBlanks()
         guard reader.index < reader.bytes.count else { throw JSONError("there is no JSON document: the body is empty", at: 0) }
         let value = try reader.value()
@@ -140,20 +147,30 @@ package struct JSONReader {
 
     private mutating func string() throws(JSONError) -> String {
         index += 1
-        var text: [UInt8] = []
+        let start = index
+        while index < bytes.count, bytes[index] != UInt8(ascii: "\""), bytes[index] != UInt8(ascii: "\\"), bytes[index] >= 32 { index += 1 }
+        // Most texts have no escapes.
+        if index < bytes.count, bytes[index] == UInt8(ascii: "\"") {
+            defer { index += 1 }
+            return try string(bytes[start..<index])
+        }
+        var text = Array(bytes[start..<index])
         while index < bytes.count {
             let byte = bytes[index]
             index += 1
             switch byte {
-            case UInt8(ascii: "\""):
-                guard let string = String(validating: text, as: UTF8.self) else { throw fail("a text is not valid UTF-8") }
-                return string
+            case UInt8(ascii: "\""): return try string(text[...])
             case UInt8(ascii: "\\"): try escape(into: &text)
             case 0..<32: throw fail("a control character stands unescaped in a text")
             default: text.append(byte)
             }
         }
         throw fail("a text is not closed")
+    }
+
+    private func string(_ text: ArraySlice<UInt8>) throws(JSONError) -> String {
+        guard let string = String(validating: text, as: UTF8.self) else { throw fail("a text is not valid UTF-8") }
+        return string
     }
 
     private mutating func escape(into text: inout [UInt8]) throws(JSONError) {
@@ -172,10 +189,13 @@ package struct JSONReader {
             if (0xD800...0xDBFF).contains(units[0]), index + 1 < bytes.count, bytes[index] == UInt8(ascii: "\\"),
                 bytes[index + 1] == UInt8(ascii: "u")
             {
+                let before = index
                 index += 2
-                units.append(try unit())
+                let second = try unit()
+                if (0xDC00...0xDFFF).contains(second) { units.append(second) } else { index = before }
             }
-            text += Array(String(decoding: units, as: UTF16.self).utf8)  // half a pair becomes U+FFFD
+            if refusesHalves, units.count == 1, (0xD800...0xDFFF).contains(units[0]) { throw fail("a text holds half a character") }
+            text += Array(String(decoding: units, as: UTF16.self).utf8)  // half a character becomes U+FFFD
         default: throw fail("a text holds an unknown escape")
         }
     }
