@@ -1,0 +1,51 @@
+import Foundation
+import Lifecycle
+import Locking
+import Streams
+import Telemetry
+import TestSupport
+
+@testable import KafkaBinder
+
+/// Runs `body` with a binder on the cluster, and ends the binder in order.
+@discardableResult
+func withBinder<R: Sendable>(
+    _ server: KafkaServer, log: Log = .silent, _ change: (inout KafkaConfiguration) -> Void = { _ in },
+    _ body: (KafkaBinder) async throws -> R
+) async throws -> R {
+    try await running(KafkaBinder(configuration: try configuration(server, change), log: log), body)
+}
+
+/// Quick to notice and to try again, and groups that do not disturb those of other tests.
+func configuration(_ server: KafkaServer, _ change: (inout KafkaConfiguration) -> Void = { _ in }) throws -> KafkaConfiguration {
+    var configuration = try KafkaConfiguration(uri: "kafka://\(server.bootstrap)")
+    configuration.groupNaming = .destination
+    configuration.heartbeat = .milliseconds(200)
+    configuration.backOff = .milliseconds(50)
+    configuration.longestBackOff = .milliseconds(500)
+    if let debug = ProcessInfo.processInfo.environment["CARILLON_KAFKA_DEBUG"] { configuration.properties["debug"] = debug }
+    change(&configuration)
+    return configuration
+}
+
+@discardableResult
+func running<R: Sendable>(_ binder: KafkaBinder, _ body: (KafkaBinder) async throws -> R) async throws -> R {
+    let shutdown = ShutdownSignal()
+    let run = Task { try await binder.run(ServiceLife(shutdown: shutdown)) }
+    let result: Result<R, any Error>
+    do { result = .success(try await body(binder)) } catch { result = .failure(error) }
+    shutdown.request()
+    try await run.value
+    return try result.get()
+}
+
+/// A destination that no other test uses.
+func fresh(_ name: String = "orders") throws -> Destination { try Destination("\(name)-\(Identifier.random().prefix(8))") }
+
+/// A value that several tasks of a test share.
+final class Tally<Value: Sendable>: Sendable {
+    private let value: Locked<Value>
+    init(_ value: Value) { self.value = Locked(value) }
+    var now: Value { value.withLock { $0 } }
+    func change(_ body: (inout Value) -> Void) { value.withLock { body(&$0) } }
+}
