@@ -1,5 +1,6 @@
 import HTTPBinder
 import HTTPClient
+import KafkaBinder
 import LocalBinder
 import RabbitMQBinder
 import RedisBinder
@@ -7,15 +8,17 @@ package import Settings
 package import Streams
 package import Telemetry
 
-/// A broker by its URI: `amqp://user:password@host:port/vhost` (`amqps`), `redis://user:password@host:port/database` (`rediss`),
-/// `http://carillon:8888` (`https`), `local:` (memory) or `local:FOLDER`.
+/// A broker by its URI: `amqp://user:password@host:port/vhost` (`amqps`), `kafka://user:password@host:port,host2:port2` (`kafkas`),
+/// `redis://user:password@host:port/database` (`rediss`), `http://carillon:8888` (`https`), `local:` (memory) or `local:FOLDER`.
 ///
-/// Options follow after `?`: those of Redis are in `RedisConfiguration.init(uri:)`, such as `rediss://host:6379/0?ca-file=/etc/redis/ca.pem`.
+/// Options follow after `?`: those of Redis are in `RedisConfiguration.init(uri:)`, such as `rediss://host:6379/0?ca-file=/etc/redis/ca.pem`,
+/// those of Kafka in `KafkaConfiguration.init(uri:)`, such as `kafkas://user:password@host:9093?sasl=SCRAM-SHA-512&cafile=/etc/kafka/ca.pem`.
 package struct BinderURI: Sendable {
     private enum Kind: Sendable {
         case local(String)
         case rabbitMQ
         case redis
+        case kafka
         case http
     }
     private let text: String
@@ -27,15 +30,13 @@ package struct BinderURI: Sendable {
         switch text.prefix(while: { $0 != ":" }).lowercased() {
         case "local": kind = .local(String(text.drop { $0 != ":" }.dropFirst()))
         case "amqp", "amqps": kind = .rabbitMQ
+        case "kafka", "kafkas": kind = .kafka
         case "http", "https": kind = .http
         case "redis", "rediss": kind = .redis
-        case "kafka", "kafkas":
-            throw SettingsError(
-                message: "this version has no binder for \(text.prefix { $0 != ":" }): use amqp://, redis://, http:// or local:")
         default:
             throw SettingsError(
-                message:
-                    "`binder` needs a URI such as amqp://user:password@host:5672/vhost, redis://host:6379/0, http://host:8888 or local:FOLDER"
+                message: "`binder` needs a URI such as amqp://user:password@host:5672/vhost, kafka://host:9092, redis://host:6379/0, "
+                    + "http://host:8888 or local:FOLDER"
             )
         }
     }
@@ -55,6 +56,10 @@ package struct BinderURI: Sendable {
             var configuration = try RedisConfiguration(uri: text)
             if !text.contains("name=") { configuration.clientName = name }
             return RedisBinder(configuration: configuration, log: log.of("redis"), metrics: metrics)
+        case .kafka:
+            var configuration = try KafkaConfiguration(uri: text)
+            configuration.clientID = name
+            return KafkaBinder(configuration: configuration, log: log.of("kafka"), metrics: metrics)
         case .http:
             var configuration = HTTPBinderConfiguration(url: text)
             configuration.token = { token }

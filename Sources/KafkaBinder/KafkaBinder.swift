@@ -155,6 +155,11 @@ package final class KafkaBinder: Binder {
         remember(topic)
     }
 
+    /// Subscriptions look for topics that have come.
+    func lookAgain() {
+        for subscription in state.withLock({ $0.subscriptions.values.map(\.subscription) }) { subscription.lookSoon() }
+    }
+
     private func remember(_ topic: String) {
         state.withLock { state in
             if state.topics.count >= 10_000 { state.topics = [] }

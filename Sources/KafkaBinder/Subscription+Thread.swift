@@ -22,7 +22,11 @@ extension Subscription: KafkaRole {
         finishHandOver(late: Monotonic.now)
         commitWhenDue(client)
         if isDown, Monotonic.now >= nextProbe { probe(client) }
-        if Monotonic.now >= nextLook { look(client) }
+        let asked = shared.withLock { shared in
+            defer { shared.lookAsked = false }
+            return shared.lookAsked
+        }
+        if asked || Monotonic.now >= nextLook { look(client, asked: asked) }
         return more || budget == 0 ? nil : pause
     }
 
@@ -212,10 +216,15 @@ extension Subscription: KafkaRole {
     }
 
     /// New partitions of a topic that is read without a group are nobody else's to find.
-    private func look(_ client: KafkaConsumerClient) {
+    private func look(_ client: KafkaConsumerClient, asked: Bool) {
         nextLook = Monotonic.now + configuration.metadataInterval.nanoseconds
-        guard isBroadcast || options.partition != nil, !isDown else { return }
-        guard let count = try? admin.partitions(of: names.topic), options.partition == nil else { return }
+        guard !isDown else { return }
+        guard isBroadcast else {
+            // The library looks for the topics that it was told of when it is asked for any.
+            if asked, options.partition == nil { _ = client.handle.answers(within: .seconds(1)) }
+            return
+        }
+        guard options.partition == nil, let count = try? admin.partitions(of: names.topic) else { return }
         let known = shared.withLock { Set($0.slots.keys.map(\.partition)) }
         let fresh = (0..<Int32(count)).filter { !known.contains($0) }.map { TopicPartition(topic: names.topic, partition: $0) }
         if !fresh.isEmpty { try? take(fresh.map { PartitionOffset(place: $0, offset: 0) }, on: client, adding: true) }

@@ -181,6 +181,12 @@ final class Subscription: DeliverySource, @unchecked Sendable {  // what is not 
         return shared.roomWanted && (shared.buffer.isEmpty || shared.room(prefetch) * 2 >= prefetch)
     }
 
+    /// A topic of ours may have come.
+    func lookSoon() {
+        shared.withLock { $0.lookAsked = true }
+        wakeUp.call()
+    }
+
     /// No more deliveries; those in hand can still be settled.
     func drain() {
         shared.withLock { $0.drainAsked = true }

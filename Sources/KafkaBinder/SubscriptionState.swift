@@ -45,6 +45,7 @@ struct SubscriptionState: Sendable {
     /// Something changed that the broker is to be told.
     var dirty = false
     var drainAsked = false
+    var lookAsked = false
 
     /// How many more records may be fetched.
     func room(_ prefetch: Int) -> Int { handingOver ? 0 : max(0, prefetch - buffer.count - inHand) }

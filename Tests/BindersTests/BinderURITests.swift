@@ -10,12 +10,13 @@ import Testing
     @Test(arguments: [
         ("local:", "local binder"), ("amqp://guest:guest@127.0.0.1:5672/", "rabbitmq"), ("redis://127.0.0.1:6379/0", "redis"),
         ("rediss://user:password@cache:6380/3?ca-file=/etc/ca.pem&lease=30", "redis"),
+        ("kafka://127.0.0.1:9092,127.0.0.2", "kafka"), ("kafkas://user:secret@[::1]:9093?sasl=scram-sha-512&verify=false", "kafka"),
     ])
     func `a URI names its binder`(uri: String, name: String) throws {
         #expect(try BinderURI(uri).binder(log: .silent).name == name)
     }
 
-    @Test(arguments: ["", "ftp://host", "host:5672", "kafka://host:9092"])
+    @Test(arguments: ["", "ftp://host", "host:5672"])
     func `another scheme is refused with those that can be used`(uri: String) {
         let error = #expect(throws: SettingsError.self) { try BinderURI(uri) }
         #expect(error?.message.contains("amqp://") == true)
@@ -24,6 +25,7 @@ import Testing
     @Test(arguments: [
         "amqp://guest:s3cret@:99999/", "amqp://guest:s3cret@host:port/", "redis://:s3cret@host:99999/0", "redis://u:s3cret@host/zero",
         "redis://u:s3cret@host/0?bogus=1",
+        "kafka://u:s3cret@host:0", "kafka://u:s3cret@host?sasl=KERBEROS",
     ])
     func `a URI that cannot be connected to is refused without its password`(uri: String) {
         do {
