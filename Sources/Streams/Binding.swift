@@ -12,7 +12,7 @@ package struct BindingView: Sendable, Hashable {
     package var isPausable: Bool
     package var binder: String
     package var isInput: Bool
-    /// Why a running binding has no position on the broker at the moment; nil where it has.
+    /// Why a running binding has no position on the broker at the moment, or what stopped it; nil where all is well.
     package var waitingFor: String?
 
     package init(

@@ -6,13 +6,20 @@ package import Telemetry
 /// the others go on. Any binding can be started again, also one without a group.
 package final class Bindings: Service {
     private struct Input {
-        let consumer: Consumer
+        let consumers: [any EventConsumer]
         let binder: any Binder
         var state = BindingView.State.stopped
         var gate = FetchGate()
         /// Requested when the run that `gate` belongs to has ended.
         var ended = ShutdownSignal()
-        var waitingFor: String?
+        /// Why a consumer has no position on the broker, by its place in `consumers`.
+        var waiting: [Int: String] = [:]
+        /// The failure that has stopped it.
+        var stoppedBy: String?
+
+        var waitingFor: String? {
+            state == .stopped ? stoppedBy.map { "stopped by a failure: \($0)" } : waiting.min { $0.key < $1.key }?.value
+        }
     }
     private struct State {
         var inputs: [String: Input] = [:]
@@ -34,10 +41,20 @@ package final class Bindings: Service {
 
     /// Adds an input. It starts with the service (or at once, when that runs), unless `startsByItself` is false. Throws `.conflict` when the
     /// name is taken.
-    package func add(_ name: String, _ consumer: Consumer, over binder: any Binder, startsByItself: Bool = true) throws(BindingError) {
+    package func add(
+        _ name: String, _ consumer: any EventConsumer, over binder: any Binder, startsByItself: Bool = true
+    ) throws(BindingError) {
+        try add(name, [consumer], over: binder, startsByItself: startsByItself)
+    }
+
+    /// Adds an input of several subscriptions, such as several destinations or partitions, that are started and stopped together. There must
+    /// be at least one, and all of the same group.
+    package func add(
+        _ name: String, _ consumers: [any EventConsumer], over binder: any Binder, startsByItself: Bool = true
+    ) throws(BindingError) {
         let taken = state.withLock { state in
             guard state.inputs[name] == nil, state.outputs[name] == nil else { return true }
-            state.inputs[name] = Input(consumer: consumer, binder: binder)
+            state.inputs[name] = Input(consumers: consumers, binder: binder)
             return false
         }
         if taken { throw BindingError(.conflict, "there is a binding \(name) already") }
@@ -63,11 +80,17 @@ package final class Bindings: Service {
         let (inputs, outputs, providers) = state.withLock { ($0.inputs, $0.outputs, $0.providers) }
         let own = inputs.map { name, input in
             BindingView(
-                binding: name, name: input.consumer.destination.name, group: input.consumer.group?.name, state: input.state,
-                isPausable: true,
-                binder: input.binder.name, isInput: true, waitingFor: input.state == .stopped ? nil : input.waitingFor)
+                binding: name, name: Self.names(of: input.consumers), group: input.consumers.first?.group?.name, state: input.state,
+                isPausable: true, binder: input.binder.name, isInput: true, waitingFor: input.waitingFor)
         }
         return (own + outputs.values + providers.flatMap { $0() }).sorted { $0.binding < $1.binding }
+    }
+
+    /// The destinations, each once, in order.
+    private static func names(of consumers: [any EventConsumer]) -> String {
+        var names: [String] = []
+        for name in consumers.map(\.destination.name) where !names.contains(name) { names.append(name) }
+        return names.joined(separator: ",")
     }
 
     package func view(_ name: String) throws(BindingError) -> BindingView {
@@ -85,7 +108,8 @@ package final class Bindings: Service {
             state.inputs[name]?.state = .running
             state.inputs[name]?.gate = FetchGate()
             state.inputs[name]?.ended = ShutdownSignal()
-            state.inputs[name]?.waitingFor = "starting"
+            state.inputs[name]?.stoppedBy = nil
+            state.inputs[name]?.waiting = Dictionary(uniqueKeysWithValues: input.consumers.indices.map { ($0, "starting") })
             return nil
         }
         if let refusal { throw refusal }
@@ -97,6 +121,7 @@ package final class Bindings: Service {
         let found: (gate: FetchGate, ended: ShutdownSignal, wait: Bool)? = state.withLock { state in
             guard let input = state.inputs[name] else { return nil }
             state.inputs[name]?.state = .stopped
+            state.inputs[name]?.stoppedBy = nil
             return (input.gate, input.ended, input.state != .stopped && state.isRunning)
         }
         guard let found else { throw unknown(name) }
@@ -127,10 +152,10 @@ package final class Bindings: Service {
 
     private func unknown(_ name: String) -> BindingError { BindingError(.unknown, "there is no binding \(name)") }
 
-    /// Ready when every binding that runs has its position on the broker.
+    /// Ready when every binding that runs has its position on the broker, and none was stopped by a failure.
     package var readiness: Readiness {
         let waiting = state.withLock { state in
-            state.inputs.filter { $0.value.state != .stopped && $0.value.waitingFor != nil }
+            state.inputs.filter { $0.value.waitingFor != nil }
                 .min { $0.key < $1.key }.map { "\($0.key): \($0.value.waitingFor ?? "")" }
         }
         return waiting.map(Readiness.waiting) ?? .ready
@@ -158,14 +183,28 @@ package final class Bindings: Service {
     private func run(_ name: String, _ shutdown: ShutdownSignal) async {
         guard let input = state.withLock({ $0.inputs[name] }) else { return }
         defer { input.ended.request() }
+        await withTaskGroup(of: Void.self) { group in
+            for index in input.consumers.indices { group.addTask { await self.run(index, of: input, name, shutdown) } }
+            await group.waitForAll()
+        }
+    }
+
+    private func run(_ index: Int, of input: Input, _ name: String, _ shutdown: ShutdownSignal) async {
         var pause = Duration.milliseconds(500)
         while !input.gate.isClosed, !shutdown.isRequested, !Task.isCancelled {
             do {
-                try await input.consumer.run(over: input.binder, gate: input.gate) { self.set(name, waitingFor: nil) }
-                set(name, waitingFor: "the subscription has ended")
+                try await input.consumers[index].run(over: input.binder, gate: input.gate) { self.set(name, index, waitingFor: nil) }
+                set(name, index, waitingFor: "the subscription has ended")
+            } catch let stopped as ConsumerStopped {
+                log.error("a binding is stopped by a failure", ["binding": name, "error": stopped.description])
+                state.withLock { state in
+                    state.inputs[name]?.state = .stopped
+                    state.inputs[name]?.stoppedBy = stopped.description
+                }
+                return
             } catch {
                 if Task.isCancelled { return }
-                set(name, waitingFor: "\(error)")
+                set(name, index, waitingFor: "\(error)")
                 log.warning("a binding has no subscription; trying again", ["binding": name, "error": "\(error)"])
             }
             if input.gate.isClosed || shutdown.isRequested { return }
@@ -174,5 +213,7 @@ package final class Bindings: Service {
         }
     }
 
-    private func set(_ name: String, waitingFor: String?) { state.withLock { $0.inputs[name]?.waitingFor = waitingFor } }
+    private func set(_ name: String, _ index: Int, waitingFor: String?) {
+        state.withLock { $0.inputs[name]?.waiting[index] = waitingFor }
+    }
 }

@@ -1,17 +1,22 @@
-import Lifecycle
+package import Lifecycle
 import Locking
 package import Telemetry
 
 /// Takes deliveries of one subscription and hands them to a handler, several at a time if asked, those of one key in order.
-package struct Consumer: Sendable {
+package struct Consumer: EventConsumer {
     package struct Options: Sendable {
         /// How many events are handled at once; with 1 they keep the order of the subscription, with more that of their keys.
         package var concurrency = 1
         package var retry = RetryPolicy()
+        package var failure = FailurePolicy.deadLetter
         package var subscription: SubscriptionOptions
-        package init(concurrency: Int = 1, retry: RetryPolicy = RetryPolicy(), subscription: SubscriptionOptions = SubscriptionOptions()) {
+        package init(
+            concurrency: Int = 1, retry: RetryPolicy = RetryPolicy(), failure: FailurePolicy = .deadLetter,
+            subscription: SubscriptionOptions = SubscriptionOptions()
+        ) {
             self.concurrency = concurrency
             self.retry = retry
+            self.failure = failure
             self.subscription = subscription
         }
     }
@@ -24,12 +29,14 @@ package struct Consumer: Sendable {
         /// Which call for this delivery it is, from 1.
         package let call: Int
         package let position: String?
+        /// Requested when the consumer is ending: whoever waits for something then throws `GivenBack`.
+        package let closing: ShutdownSignal
     }
 
     package typealias Handler = @Sendable (Event) async throws -> Void
 
-    let destination: Destination
-    let group: ConsumerGroup?
+    package let destination: Destination
+    package let group: ConsumerGroup?
     let options: Options
     let log: Log
     let metrics: Metrics?
@@ -52,7 +59,7 @@ package struct Consumer: Sendable {
     ///
     /// An event is accepted after its handler has returned. Where the calling task is cancelled, handlers in hand are cancelled with it, and
     /// their events are neither accepted nor rejected: they go back when the subscription has ended, for the next member. So do those that
-    /// wait for another try when the gate closes. Throws what the subscription throws.
+    /// wait for another try when the gate closes. Throws what the subscription throws, and `ConsumerStopped`.
     package func run(over binder: any Binder, gate: FetchGate = FetchGate(), ready: @escaping @Sendable () -> Void = {}) async throws {
         let hand = Hand(width: options.concurrency, capacity: max(options.concurrency, options.subscription.prefetch))
         // Given back only now: earlier, the broker would deliver them to this very subscription again.
@@ -63,29 +70,20 @@ package struct Consumer: Sendable {
                 for _ in 0..<max(1, options.concurrency) {
                     tasks.addTask { while let entry = await hand.next() { await handle(entry, hand, gate) } }
                 }
-                let failure = await fetch(&deliveries, hand, gate)
+                let failure = await deliveries.fetch(gate: gate, untilRoom: { await hand.untilRoom() }) { hand.add($0) }
                 hand.close()
                 await tasks.waitForAll()
                 return failure
             }
             if let failure { throw failure }
         }
+        if let reason = hand.stopReason { throw ConsumerStopped(description: reason) }
     }
 
-    private func fetch(_ deliveries: inout Deliveries, _ hand: Hand, _ gate: FetchGate) async -> BinderError? {
-        do {
-            while await gate.untilOpen(), await hand.untilRoom() {
-                let interrupt = gate.interrupt
-                if let delivery = try await deliveries.next(until: interrupt) {
-                    hand.add(delivery.take())
-                } else if !interrupt.isRequested {
-                    return nil  // the binder is shutting down
-                }
-            }
-            return nil
-        } catch {
-            return error
-        }
+    private var settling: Settling {
+        Settling(
+            destination: destination, group: group, failure: options.failure, longestPause: options.retry.longestPause, log: log,
+            metrics: metrics)
     }
 
     private func handle(_ entry: LaneSchedule<ReceivedEnvelope>.Entry, _ hand: Hand, _ gate: FetchGate) async {
@@ -96,25 +94,24 @@ package struct Consumer: Sendable {
             hand.putBack(received)
             return
         }
+        let settling = settling
         var call = 0
         while true {
             call += 1
             do {
-                try await handler(Event(envelope: received.envelope, round: received.attempt, call: call, position: received.position))
-                // Cancelled, and yet done: what is done is acknowledged, shielded from the cancellation.
-                if Task.isCancelled {
-                    await Task { await settle(received, .accept, "accepted") }.value
-                } else {
-                    await settle(received, .accept, "accepted")
-                }
+                try await handler(
+                    Event(
+                        envelope: received.envelope, round: received.attempt, call: call, position: received.position,
+                        closing: gate.closing))
+                await settling.accept(received)
                 return
             } catch {
-                if Task.isCancelled {
-                    count("interrupted")
+                if Task.isCancelled || error is GivenBack {
+                    settling.count("interrupted")
                     hand.keep(received)
                     return
                 }
-                count("failed")
+                settling.count("failed")
                 switch options.retry.action(after: error, call: call, round: received.attempt) {
                 case .again(let pause):
                     await gate.closing.wait(atMost: pause)
@@ -123,37 +120,17 @@ package struct Consumer: Sendable {
                         return
                     }
                 case .later(let pause):
-                    await settle(received, .retry(after: pause), "retried later")
+                    await settling.retry(received, after: pause)
                     return
                 case .giveUp(let reason):
-                    log.error(
-                        "an event is given up",
-                        [
-                            "destination": destination.name, "group": group?.name ?? "", "event": received.envelope.id,
-                            "error": reason.message,
-                        ])
-                    await settle(received, .reject(reason), "rejected")
+                    if await !settling.giveUp(received, reason) {
+                        hand.keep(received)
+                        hand.stop(reason.message)
+                        gate.close()
+                    }
                     return
                 }
             }
         }
-    }
-
-    private func settle(_ received: ReceivedEnvelope, _ outcome: DeliveryOutcome, _ what: String) async {
-        do {
-            try await received.settlement.settle(outcome)
-            count(what)
-        } catch {
-            count("not settled")
-            log.warning(
-                "the broker could not be told of an event; it will deliver it again",
-                ["destination": destination.name, "event": received.envelope.id, "error": error.description])
-        }
-    }
-
-    private func count(_ what: String) {
-        metrics?.count(
-            "carillon_stream_events_total", ["destination": destination.name, "group": group?.name ?? "", "what": what],
-            help: "Events of a subscription by what became of them.")
     }
 }

@@ -10,6 +10,7 @@ final class Hand: Sendable {
         /// Never settled: to be given back when the subscription has ended.
         var unfinished: [ReceivedEnvelope] = []
         var unseen: [ReceivedEnvelope] = []
+        var stopReason: String?
     }
     private let state: Locked<State>
     private let capacity: Int
@@ -81,6 +82,10 @@ final class Hand: Sendable {
 
     /// Puts an event aside that no handler has begun.
     func putBack(_ received: ReceivedEnvelope) { state.withLock { $0.unseen.append(received) } }
+
+    /// Tells why nothing further is to be handled; the first reason counts.
+    func stop(_ reason: String) { state.withLock { $0.stopReason = $0.stopReason ?? reason } }
+    var stopReason: String? { state.withLock { $0.stopReason } }
 
     /// Gives all that was not settled back to the broker.
     func giveBack() {

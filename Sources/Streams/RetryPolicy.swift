@@ -18,7 +18,7 @@ public struct RetryPolicy: Sendable {
     public init(
         attempts: Int = 3, initialPause: Duration = .seconds(1), multiplier: Double = 2, longestPause: Duration = .seconds(10),
         jitter: Double = 0, laterRounds: [Duration] = [],
-        isRetryable: @escaping @Sendable (any Error) -> Bool = { !($0 is PermanentFailure) }
+        isRetryable: @escaping @Sendable (any Error) -> Bool = { !($0 is any NonRetryable) }
     ) {
         self.attempts = attempts
         self.initialPause = initialPause
@@ -58,10 +58,25 @@ public struct RetryPolicy: Sendable {
     }
 }
 
+/// An error that trying again cannot help: what a handler was given when it threw one goes to the dead letters without another try.
+public protocol NonRetryable: Error {}
+
 /// Thrown by a handler for an event that will never succeed: it goes to the dead letters without another try.
-public struct PermanentFailure: Error, Sendable, CustomStringConvertible {
+public struct PermanentFailure: NonRetryable, CustomStringConvertible {
     public let description: String
     public init(_ description: String) { self.description = description }
+}
+
+/// What becomes of an event whose handler has failed for the last time.
+public enum FailurePolicy: String, Sendable, Hashable, CaseIterable {
+    /// It goes to the dead letters of its group. Where none are kept it is dropped.
+    case deadLetter = "dead-letter"
+    /// It counts as done.
+    case drop
+    /// It comes again after the longest pause, for ever; other events are handled meanwhile.
+    case retry
+    /// It goes back, and the binding stops until somebody starts it: nothing behind it is handled before it.
+    case stop
 }
 
 extension FailureReason {

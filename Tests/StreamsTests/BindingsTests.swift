@@ -83,4 +83,42 @@ import Testing
             #expect(seen.all == ["a", "b"])
         }
     }
+
+    @Test func `a failure whose policy is to stop stops the binding, says so, and the event waits for the next start`() async throws {
+        try await with { [destination] bindings, binder in
+            struct Broken: Error, CustomStringConvertible { let description = "broken" }
+            let seen = Recorded<String>()
+            let group = try ConsumerGroup("workers")
+            let options = Consumer.Options(retry: RetryPolicy(attempts: 1), failure: .stop)
+            let consumer = Consumer(destination: destination, group: group, options: options) { event in
+                seen.add(String(decoding: event.envelope.payload, as: UTF8.self))
+                if seen.all.count == 1 { throw Broken() }
+            }
+            try bindings.add("in", consumer, over: binder)
+            try await eventually { bindings.readiness.isReady }
+            for text in ["a", "b"] { _ = try await binder.publish(Envelope(text: text), to: destination) }
+            try await eventually { try bindings.view("in").state == .stopped }
+            #expect(try bindings.view("in").waitingFor == "stopped by a failure: broken")
+            #expect(bindings.readiness == .waiting("in: stopped by a failure: broken"))
+            try await eventually { (try? bindings.start("in")) != nil }
+            try await eventually { seen.all == ["a", "a", "b"] }
+            #expect(bindings.readiness.isReady)
+        }
+    }
+
+    @Test func `a binding of several destinations is one, and ready when all are`() async throws {
+        try await with { [destination] bindings, binder in
+            let seen = Recorded<String>()
+            let consumers = [destination, Destination(fixed: "returns")].map { destination in
+                Consumer(destination: destination, group: nil) { _ in seen.add(destination.name) }
+            }
+            try bindings.add("in", consumers, over: binder)
+            try await eventually { bindings.readiness.isReady }
+            #expect(try bindings.view("in").name == "orders,returns")
+            for consumer in consumers { _ = try await binder.publish(Envelope(text: "a"), to: consumer.destination) }
+            try await eventually { Set(seen.all) == ["orders", "returns"] }
+            try await bindings.stop("in")
+            #expect(try bindings.view("in").state == .stopped)
+        }
+    }
 }

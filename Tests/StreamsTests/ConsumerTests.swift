@@ -176,10 +176,3 @@ import Testing
         }
     }
 }
-
-/// Collects values from any task.
-final class Recorded<Value: Sendable>: Sendable {
-    private let values = Locked<[Value]>([])
-    var all: [Value] { values.withLock { $0 } }
-    func add(_ value: Value) { values.withLock { $0.append(value) } }
-}
