@@ -41,9 +41,11 @@ package struct BinderURI: Sendable {
         }
     }
 
-    /// The binder, which connects when it runs. `token` and `authorityFile` are for `http`.
+    /// The binder, which connects when it runs. `token` and `authorityFile` are for `http`; `partitions` tells how many a destination has that is
+    /// published to by key.
     package func binder(
-        name: String = "carillon", token: String? = nil, authorityFile: String? = nil, log: Log, metrics: Metrics = Metrics()
+        name: String = "carillon", token: String? = nil, authorityFile: String? = nil, partitions: [String: Int] = [:], log: Log,
+        metrics: Metrics = Metrics()
     ) throws -> any Binder {
         switch kind {
         case .local(let folder):
@@ -51,6 +53,7 @@ package struct BinderURI: Sendable {
         case .rabbitMQ:
             var configuration = try RabbitMQConfiguration(uri: text)
             configuration.connectionName = name
+            configuration.partitions = partitions
             return RabbitMQBinder(configuration: configuration, log: log.of("rabbitmq"), metrics: metrics)
         case .redis:
             var configuration = try RedisConfiguration(uri: text)

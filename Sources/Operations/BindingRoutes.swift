@@ -1,7 +1,7 @@
-import Bus
 package import HTTP
 import JSON
 package import Streams
+import Telemetry
 
 /// `GET /actuator/bindings[/{name}]` shows bindings and their states, `POST /actuator/bindings/{name}` with `{"state": "STOPPED" | "STARTED" |
 /// "PAUSED" | "RESUMED"}` changes one; the forms are those of Spring Cloud Stream.
@@ -15,7 +15,7 @@ package struct BindingRoutes: Sendable {
         router.add("GET", "/actuator/bindings") { _, _ in Self.answer(bindings.views) }
         router.add("GET", "/actuator/bindings/{name}") { request, values in
             let views = bindings.views.filter { $0.binding == values["name"] }
-            guard !views.isEmpty else { return BusError.response(404, request, "there is no binding \(values["name"] ?? "")") }
+            guard !views.isEmpty else { return ErrorBody.response(404, request, "there is no binding \(values["name"] ?? "")") }
             return Self.answer(views)
         }
         router.add("POST", "/actuator/bindings/{name}") { request, values in await change(values["name"] ?? "", request) }
@@ -31,11 +31,11 @@ package struct BindingRoutes: Sendable {
             case "PAUSED": try bindings.pause(name)
             case "RESUMED": try bindings.resume(name)
             default:
-                return BusError.response(400, request, "say {\"state\": \"STOPPED\"}, or STARTED, PAUSED or RESUMED")
+                return ErrorBody.response(400, request, "say {\"state\": \"STOPPED\"}, or STARTED, PAUSED or RESUMED")
             }
             return HTTPResponse(204)
         } catch {
-            return BusError.response(error.code == .unknown ? 404 : 409, request, error.description)
+            return ErrorBody.response(error.code == .unknown ? 404 : 409, request, error.description)
         }
     }
 
@@ -44,13 +44,25 @@ package struct BindingRoutes: Sendable {
     }
 
     private static func value(_ view: BindingView) -> JSONValue {
-        var members = [
+        .object([
             JSONMember("bindingName", .string(view.binding)), JSONMember("name", .string(view.name)),
             JSONMember("group", view.group.map(JSONValue.string) ?? .null), JSONMember("pausable", .boolean(view.isPausable)),
             JSONMember("state", .string(view.state.rawValue)), JSONMember("paused", .boolean(view.state == .paused)),
             JSONMember("binderName", .string(view.binder)), JSONMember("input", .boolean(view.isInput)),
-        ]
-        members.append(JSONMember("extendedInfo", .object(view.waitingFor.map { [JSONMember("waitingFor", .string($0))] } ?? [])))
-        return .object(members)
+            JSONMember("extendedInfo", .object(view.waitingFor.map { [JSONMember("waitingFor", .string($0))] } ?? [])),
+        ])
+    }
+}
+
+/// Error bodies in the form of Spring Boot: `{"timestamp", "status", "error", "message", "path"}`.
+private enum ErrorBody {
+    static func response(_ status: Int, _ request: HTTPRequest, _ message: String) -> HTTPResponse {
+        let reasons = [400: "Bad Request", 404: "Not Found", 409: "Conflict"]
+        let body = JSONValue.object([
+            JSONMember("timestamp", .string(Timestamp.now.text.replacing("Z", with: "+00:00"))), JSONMember("status", .number(String(status))),
+            JSONMember("error", .string(reasons[status] ?? "Internal Server Error")), JSONMember("message", .string(message)),
+            JSONMember("path", .string(request.pathText)),
+        ])
+        return HTTPResponse(status, text: body.written, type: "application/json")
     }
 }

@@ -1,4 +1,5 @@
 package import HTTP
+package import Streams
 package import Telemetry
 
 /// What an operator and an orchestrator ask: liveness, readiness, metrics. None of them touches a repository.
@@ -51,5 +52,15 @@ package struct OperationsRoutes: Sendable {
         return HTTPResponse(
             ready ? 200 : 503, text: #"{"status":"\#(ready ? "UP" : "DOWN")","components":{\#(text)}}"#, type: "application/json",
             headers: ready ? [:] : ["Retry-After": "1"])
+    }
+}
+
+extension Readiness {
+    /// Why not, for people.
+    package var problem: String? {
+        switch self {
+        case .ready: nil
+        case .waiting(let reason): reason
+        }
     }
 }

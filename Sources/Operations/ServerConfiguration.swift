@@ -1,7 +1,7 @@
-import Foundation
-import HTTPServer
-import Identity
-import Settings
+import FoundationEssentials
+package import HTTPServer
+package import Identity
+package import Settings
 
 extension CarillonSettings {
     /// The tokens of `security:` as the access policy knows them.
@@ -14,7 +14,7 @@ extension CarillonSettings {
     }
 
     /// Settings of the HTTP server. Throws when a certificate or key cannot be read.
-    func httpServer() throws(SettingsError) -> HTTPServerConfiguration {
+    package func httpServer() throws(SettingsError) -> HTTPServerConfiguration {
         var configuration = HTTPServerConfiguration()
         configuration.address = server.address
         configuration.port = server.port
@@ -28,7 +28,7 @@ extension CarillonSettings {
     }
 
     /// The access policy that these settings ask for.
-    var access: AccessPolicy {
+    package var access: AccessPolicy {
         AccessPolicy(
             tokens: tokens, isOpen: security == .open, isLoopback: AccessPolicy.isLoopbackAddress(server.address),
             user: user.map { AccessPolicy.User(name: $0.name, password: $0.password) },

@@ -4,6 +4,7 @@ import Foundation
 import PropertyFormats
 package import Settings
 package import SpringSettings
+import Streams
 package import Telemetry
 
 /// What a server is to be made of, read and checked, before anything runs.
@@ -53,8 +54,15 @@ package struct ServerPlan: Sendable {
     /// Makes the server. Throws `SettingsError` and the like where the settings cannot be carried out.
     package func role(log: Log, metrics: Metrics = Metrics()) throws -> ServerRole {
         let data = try StateFolder.prepare(settings.data)
-        let binder = try BinderURI(settings.binder ?? "local:\(data)/broker").binder(
-            name: settings.bus.application, log: log, metrics: metrics)
+        let embedded = CarillonSettings.Broker(uri: "local:\(data)/broker")
+        func binder(_ broker: CarillonSettings.Broker) throws -> any Binder {
+            try BinderURI(broker.uri).binder(
+                name: settings.bus.application, token: broker.token, authorityFile: broker.authorityFile, log: log, metrics: metrics)
+        }
+        let broker = try settings.broker(settings.bus.binder) ?? embedded
+        let channelBroker = try settings.broker(settings.channelBinder) ?? embedded
+        let busBinder = try binder(broker)
+        let channelBinder = channelBroker == broker ? nil : try binder(channelBroker)
         let repositories: RepositorySetup
         if let spring {
             for ignored in spring.ignored { log.info("a setting is ignored", ["key": ignored.key, "reason": ignored.reason]) }
@@ -62,6 +70,7 @@ package struct ServerPlan: Sendable {
         } else {
             repositories = try RepositorySetup(settings, data: data, log: log)
         }
-        return try ServerRole(settings, repositories: repositories, binder: binder, data: data, log: log, metrics: metrics)
+        return try ServerRole(
+            settings, repositories: repositories, binder: busBinder, channelBinder: channelBinder, data: data, log: log, metrics: metrics)
     }
 }

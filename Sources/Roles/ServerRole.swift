@@ -8,6 +8,7 @@ package import HTTP
 import HTTPServer
 import Identity
 package import Lifecycle
+import Operations
 package import Settings
 package import Streams
 package import Telemetry
@@ -25,9 +26,11 @@ package struct ServerRole: Service {
     /// The port that it listens on, once it runs.
     package var port: Int { server.port }
 
-    /// Composes the server. `data` is the folder for what must survive.
+    /// Composes the server. `binder` is the broker of the bus, `channelBinder` that of event channels where it is another; `data` is the folder
+    /// for what must survive.
     package init(
-        _ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, data: String, log: Log, metrics: Metrics
+        _ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, channelBinder: (any Binder)? = nil, data: String,
+        log: Log, metrics: Metrics
     ) throws {
         self.log = log
         address = settings.server.address
@@ -67,13 +70,14 @@ package struct ServerRole: Service {
             return EventBus.Handled(.none)
         }
 
-        let channels = Channels(binder: binder, log: log.of("channels"), metrics: metrics)
+        let channels = Channels(binder: channelBinder ?? binder, log: log.of("channels"), metrics: metrics)
 
-        let operations = OperationsRoutes(
-            checks: [
-                .init("binder") { binder.readiness.problem },
-                .init("bus") { bus.readiness.problem },
-            ], metrics: metrics)
+        var checks: [OperationsRoutes.Check] = [
+            .init("binder") { binder.readiness.problem },
+            .init("bus") { bus.readiness.problem },
+        ]
+        if let channelBinder { checks.append(.init("channels") { channelBinder.readiness.problem }) }
+        let operations = OperationsRoutes(checks: checks, metrics: metrics)
         var router = Router()
         router.add(middleware: access.middleware)
         operations.add(to: &router)
@@ -104,7 +108,7 @@ package struct ServerRole: Service {
         server = HTTPServer(
             configuration: try settings.httpServer(), handler: settings.user == nil ? router : Uncached(router: router),
             log: log.of("http"), metrics: metrics)
-        services = [binder, bus, audiences, publisher, channels] + repositories.changing + [server]
+        services = [binder] + [channelBinder].compactMap { $0 } + [bus, audiences, publisher, channels] + repositories.changing + [server]
     }
 
     /// Looks for changes now; a source that is away keeps nobody from going on with what is served.
@@ -129,14 +133,4 @@ private struct Uncached: HTTPHandler {
     let router: Router
     func endsWithClient(_ request: HTTPRequest) -> Bool { router.endsWithClient(request) }
     func respond(to request: HTTPRequest) async -> HTTPResponse { await router.respond(to: request) }
-}
-
-extension Readiness {
-    /// Why not, for people.
-    var problem: String? {
-        switch self {
-        case .ready: nil
-        case .waiting(let reason): reason
-        }
-    }
 }

@@ -6,8 +6,12 @@ package struct CarillonSettings: Sendable, Equatable {
     package var security = Security.tokens([])
     /// Where what must survive is kept; nil: the user's state folder.
     package var data: String?
-    /// The broker's URI; nil: the embedded broker.
+    /// The broker's URI, or the name of one of `binders`; nil: the only one of `binders`, else the embedded broker.
     package var binder: String?
+    /// Brokers by name, where one is not enough.
+    package var binders: [String: Broker] = [:]
+    /// The name of the broker that event channels are on; nil: `binder`. The bus has its own in `bus.binder`.
+    package var channelBinder: String?
     package var repositories: [Repository] = []
     /// Properties that outrank every repository.
     package var overrides: [Property] = []
@@ -109,6 +113,8 @@ package struct CarillonSettings: Sendable, Equatable {
         /// The whole bus id; nil: made of application, port and a random part.
         package var id: String?
         package var acknowledges = true
+        /// The name of one of `binders`; nil: `binder`.
+        package var binder: String?
     }
 
     package struct Monitor: Sendable, Equatable {
@@ -136,12 +142,18 @@ package struct CarillonSettings: Sendable, Equatable {
         security = try Self.security(&reader)
         data = reader.string("data")
         binder = reader.string("binder", secret: true)
+        binders = try Self.brokers(&reader)
+        channelBinder = reader.string("channels.binder")
         for index in 0..<reader.count(of: "repositories") { repositories.append(try Self.repository(&reader, "repositories[\(index)]")) }
         overrides = reader.everything(below: "overrides")
         bus.destination = reader.string("bus.destination") ?? bus.destination
         bus.application = reader.string("bus.application") ?? bus.application
         bus.id = reader.string("bus.id")
         bus.acknowledges = try reader.flag("bus.acknowledges") ?? bus.acknowledges
+        bus.binder = reader.string("bus.binder")
+        for (key, name) in [("binder", nil), ("bus.binder", bus.binder), ("channels.binder", channelBinder)] {
+            do throws(SettingsError) { _ = try broker(name) } catch { throw reader.wrong(key, error.message) }
+        }
         monitor.secret = try reader.secret("monitor.secret")
         monitor.branches = reader.strings("monitor.branches")
         log = try reader.choice("log.level", LogLevel.self) ?? log
@@ -149,7 +161,8 @@ package struct CarillonSettings: Sendable, Equatable {
         effective = reader.effective.map { "\($0.key): \($0.value)  # \($0.origin)\n" }.joined()
     }
 
-    private static func server(_ reader: inout SettingsReader) throws(SettingsError) -> Server {
+    /// The `server:` section.
+    package static func server(_ reader: inout SettingsReader) throws(SettingsError) -> Server {
         var server = Server()
         server.address = reader.string("server.address") ?? server.address
         server.port = try reader.number("server.port", in: 0...65535) ?? server.port
@@ -165,7 +178,8 @@ package struct CarillonSettings: Sendable, Equatable {
         return server
     }
 
-    private static func security(_ reader: inout SettingsReader) throws(SettingsError) -> Security {
+    /// The `security:` section.
+    package static func security(_ reader: inout SettingsReader) throws(SettingsError) -> Security {
         if let word = reader.string("security"), !word.isEmpty {
             guard word == "open" else { throw reader.wrong("security", "is either `open` or has `tokens:`, not `\(word)`") }
             return .open

@@ -1,7 +1,6 @@
-import ConfigModel
-import Foundation
+package import ConfigModel
+import FoundationEssentials
 import PropertyFormats
-package import Settings
 
 /// Carillon's settings from a YAML file, the environment and the command line.
 package enum SettingsFile {
@@ -11,20 +10,23 @@ package enum SettingsFile {
         _ path: String?, environment: [String: String] = ProcessInfo.processInfo.environment, commandLine: [String: String] = [:]
     ) throws(SettingsError) -> CarillonSettings {
         let name = path ?? "carillon.yaml"
-        var properties: [Property] = []
-        if let data = FileManager.default.contents(atPath: name) {
-            do throws(PropertyFormatError) {
-                let documents = try PropertyFile.parse(Array(data), as: .yaml, path: name)
-                guard documents.count <= 1 else {
-                    throw PropertyFormatError(path: name, reason: "has \(documents.count) documents; settings are one document")
-                }
-                properties = documents.first?.properties ?? []
-            } catch {
-                throw SettingsError(message: error.description)
-            }
-        } else if path != nil {
-            throw SettingsError(message: "the settings file \(name) cannot be read; is the path right?")
-        }
+        let properties = path != nil || FileManager.default.fileExists(atPath: name) ? try properties(of: name) : []
         return try CarillonSettings(file: name, properties: properties, environment: environment, commandLine: commandLine)
+    }
+
+    /// What the YAML file says, flat.
+    package static func properties(of path: String) throws(SettingsError) -> [Property] {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw SettingsError(message: "the settings file \(path) cannot be read; is the path right?")
+        }
+        do throws(PropertyFormatError) {
+            let documents = try PropertyFile.parse(Array(data), as: .yaml, path: path)
+            guard documents.count <= 1 else {
+                throw PropertyFormatError(path: path, reason: "has \(documents.count) documents; settings are one document")
+            }
+            return documents.first?.properties ?? []
+        } catch {
+            throw SettingsError(message: error.description)
+        }
     }
 }

@@ -1,16 +1,16 @@
 import FoundationEssentials
-import ConfigModel
+package import ConfigModel
 import Options
 
 /// Reads flat properties into typed values and notices every key that nobody asked for.
 ///
 /// Each value comes from the command line, else from the environment (`server.port` is `CARILLON_SERVER_PORT`), else from the file.
-struct SettingsReader {
+package struct SettingsReader {
     /// A value that is in force and where it came from; secrets are hidden.
-    struct Effective: Sendable, Equatable {
-        var key: String
-        var value: String
-        var origin: String
+    package struct Effective: Sendable, Equatable {
+        package var key: String
+        package var value: String
+        package var origin: String
     }
 
     private let file: String
@@ -18,9 +18,9 @@ struct SettingsReader {
     private let environment: [String: String]
     private let commandLine: [String: String]
     private var asked: Set<String> = []
-    private(set) var effective: [Effective] = []
+    package private(set) var effective: [Effective] = []
 
-    init(file: String, properties: [Property], environment: [String: String], commandLine: [String: String]) {
+    package init(file: String, properties: [Property], environment: [String: String], commandLine: [String: String]) {
         self.file = file
         self.properties = Dictionary(properties.map { ($0.key, $0) }, uniquingKeysWith: { _, last in last })
         self.environment = environment
@@ -29,7 +29,7 @@ struct SettingsReader {
 
     // MARK: values
 
-    mutating func string(_ key: String, secret: Bool = false) -> String? {
+    package mutating func string(_ key: String, secret: Bool = false) -> String? {
         asked.insert(key)
         let found: (String, String)?
         if let value = commandLine[key] {
@@ -46,7 +46,7 @@ struct SettingsReader {
         return value
     }
 
-    mutating func number(_ key: String, in range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+    package mutating func number(_ key: String, in range: ClosedRange<Int>) throws(SettingsError) -> Int? {
         guard let text = string(key) else { return nil }
         guard let number = Int(text), range.contains(number) else {
             throw wrong(key, "needs a whole number from \(range.lowerBound) to \(range.upperBound), not `\(text)`")
@@ -54,7 +54,7 @@ struct SettingsReader {
         return number
     }
 
-    mutating func flag(_ key: String) throws(SettingsError) -> Bool? {
+    package mutating func flag(_ key: String) throws(SettingsError) -> Bool? {
         guard let text = string(key) else { return nil }
         guard let flag = ["true": true, "yes": true, "on": true, "false": false, "no": false, "off": false][text.lowercased()] else {
             throw wrong(key, "needs true or false, not `\(text)`")
@@ -62,13 +62,13 @@ struct SettingsReader {
         return flag
     }
 
-    mutating func duration(_ key: String) throws(SettingsError) -> Duration? {
+    package mutating func duration(_ key: String) throws(SettingsError) -> Duration? {
         guard let text = string(key) else { return nil }
         guard let duration = DurationText.parse(text) else { throw wrong(key, "needs a time such as 500ms, 30s or 5m, not `\(text)`") }
         return duration
     }
 
-    mutating func choice<Choice: CaseIterable>(_ key: String, _ choices: Choice.Type) throws(SettingsError) -> Choice? {
+    package mutating func choice<Choice: CaseIterable>(_ key: String, _ choices: Choice.Type) throws(SettingsError) -> Choice? {
         guard let text = string(key) else { return nil }
         guard let choice = Choice.allCases.first(where: { "\($0)" == text }) else {
             throw wrong(key, "needs one of \(Choice.allCases.map { "\($0)" }.joined(separator: ", ")), not `\(text)`")
@@ -77,7 +77,7 @@ struct SettingsReader {
     }
 
     /// A list of texts, or a single text standing for a list of one; nil when the key is not there at all.
-    mutating func strings(_ key: String) -> [String]? {
+    package mutating func strings(_ key: String) -> [String]? {
         let count = count(of: key)
         guard count > 0 else {
             guard let one = string(key) else { return nil }
@@ -87,7 +87,7 @@ struct SettingsReader {
     }
 
     /// A secret, given by itself or as `…-file`, whose content counts without the line feed at its end.
-    mutating func secret(_ key: String) throws(SettingsError) -> String? {
+    package mutating func secret(_ key: String) throws(SettingsError) -> String? {
         if let value = string(key, secret: true) { return value }
         guard let path = string(key + "-file") else { return nil }
         return try contents(of: path, named: key + "-file").trimmingSuffix { $0.isNewline }
@@ -105,7 +105,7 @@ struct SettingsReader {
     // MARK: shape
 
     /// How many items the list at `key` has.
-    func count(of key: String) -> Int {
+    package func count(of key: String) -> Int {
         var count = 0
         while properties.keys.contains(where: {
             $0 == "\(key)[\(count)]" || $0.hasPrefix("\(key)[\(count)].") || $0.hasPrefix("\(key)[\(count)][")
@@ -116,9 +116,17 @@ struct SettingsReader {
     }
 
     /// Whether anything is set at or below `key`.
-    func has(_ key: String) -> Bool {
+    package func has(_ key: String) -> Bool {
         commandLine[key] != nil || environment[Self.variable(key)] != nil
             || properties.keys.contains { $0 == key || $0.hasPrefix(key + ".") || $0.hasPrefix(key + "[") }
+    }
+
+    /// The names directly below `key`, sorted: for maps whose keys are the user's own.
+    package func names(below key: String) -> [String] {
+        let names = properties.keys.filter { $0.hasPrefix(key + ".") }.map {
+            String($0.dropFirst(key.count + 1).prefix { $0 != "." && $0 != "[" })
+        }
+        return Set(names).filter { !$0.isEmpty }.sorted()
     }
 
     /// Everything below `key`, as it is: for sections whose keys are the user's own.
@@ -137,12 +145,12 @@ struct SettingsReader {
 
     // MARK: errors
 
-    func wrong(_ key: String, _ what: String) -> SettingsError {
+    package func wrong(_ key: String, _ what: String) -> SettingsError {
         SettingsError(message: "\(place(of: key)): `\(key)` \(what)")
     }
 
     /// Throws for the first key of the file that no value was read from.
-    func refuseUnknown() throws(SettingsError) {
+    package func refuseUnknown() throws(SettingsError) {
         // Empty maps and lists flatten to an empty text at their own key: nothing is configured by them.
         let unknown = properties.values.filter { property in
             !asked.contains(property.key)

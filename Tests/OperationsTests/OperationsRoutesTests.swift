@@ -1,7 +1,7 @@
 import Foundation
 import HTTP
 import Locking
-import Roles
+import Operations
 import Telemetry
 import Testing
 
