@@ -49,7 +49,7 @@ let ground: [Target] = [
     library("SQLite", ["CSQLite"]),
     library("Crypto", ["COpenSSL"]),
     library("Identity", ["Crypto", "HTTP"]),
-    library("Settings", ["ConfigModel", "Options"]),
+    library("Settings", ["ConfigModel", "Options", "PropertyFormats"]),
     library("Options"),
     library("SpringSettings", ["ConfigModel", "PropertyFormats"]),
 ]
@@ -69,7 +69,14 @@ let streams: [Target] = [
             "Streams", "HTTPBinder", "KafkaBinder", "LocalBinder", "RabbitMQBinder", "RedisBinder", "HTTPClient", "Lifecycle", "Settings",
             "Telemetry",
         ]),
-    library("Functions", ["Streams", "Binders", "Settings", "ConfigModel", "Lifecycle", "Locking", "Telemetry"]),
+    // What every process of ours serves beside its own: health, metrics, bindings, behind its settings' door.
+    library("Operations", ["Streams", "HTTP", "HTTPServer", "Identity", "Settings", "Telemetry"]),
+    library(
+        "Functions",
+        [
+            "Streams", "Binders", "ConfigModel", "HTTP", "HTTPServer", "Identity", "Lifecycle", "Locking", "Operations", "Options",
+            "Settings", "Telemetry",
+        ]),
 ]
 
 let configuration: [Target] = [
@@ -106,7 +113,7 @@ let programs: [Target] = [
             "Binders", "Bus", "BusEndpoints", "Channels", "ConfigModel", "ConfigRepositories", "ConfigServer",
             "Convergence", "GitRepository", "HTTP", "HTTPClient", "HTTPServer", "Identity", "Lifecycle",
             "LocalBinder", "Locking",
-            "PropertyFormats", "Settings", "SpringSettings", "Streams", "Telemetry", "ThreadExecutor",
+            "Operations", "PropertyFormats", "Settings", "SpringSettings", "Streams", "Telemetry", "ThreadExecutor",
         ]),
     .executableTarget(
         name: "carillon",
@@ -159,7 +166,13 @@ let testTargets: [Target] = [
     tests("RedisBinderTests", ["RedisBinder", "Crypto", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("BinderConformanceTests", ["Binders", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
     tests("BindersTests", ["Binders", "Settings", "Streams", "Telemetry"]),
-    tests("FunctionsTests", ["Functions", "LocalBinder", "Settings", "ConfigModel", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests("OperationsTests", ["Operations", "Bus", "HTTP", "LocalBinder", "Lifecycle", "Locking", "Streams", "Telemetry"]),
+    tests(
+        "FunctionsTests",
+        [
+            "Functions", "LocalBinder", "RabbitMQBinder", "HTTP", "HTTPClient", "Settings", "ConfigModel", "Streams", "Lifecycle",
+            "Locking", "Telemetry",
+        ]),
     tests(
         "HTTPBinderTests",
         ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
