@@ -70,7 +70,7 @@ let streams: [Target] = [
             "Telemetry",
         ]),
     // What every process of ours serves beside its own: health, metrics, bindings, behind its settings' door.
-    library("Operations", ["Streams", "HTTP", "HTTPServer", "Identity", "Settings", "Telemetry"]),
+    library("Operations", ["Streams", "HTTP", "HTTPServer", "Identity", "JSON", "Settings", "Telemetry"]),
     library(
         "Functions",
         [
@@ -166,7 +166,7 @@ let testTargets: [Target] = [
     tests("RedisBinderTests", ["RedisBinder", "Crypto", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("BinderConformanceTests", ["Binders", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
     tests("BindersTests", ["Binders", "Settings", "Streams", "Telemetry"]),
-    tests("OperationsTests", ["Operations", "Bus", "HTTP", "LocalBinder", "Lifecycle", "Locking", "Streams", "Telemetry"]),
+    tests("OperationsTests", ["Operations", "Bus", "HTTP", "JSON", "LocalBinder", "Lifecycle", "Locking", "Streams", "Telemetry"]),
     tests(
         "FunctionsTests",
         [

@@ -59,7 +59,8 @@ private enum ErrorBody {
     static func response(_ status: Int, _ request: HTTPRequest, _ message: String) -> HTTPResponse {
         let reasons = [400: "Bad Request", 404: "Not Found", 409: "Conflict"]
         let body = JSONValue.object([
-            JSONMember("timestamp", .string(Timestamp.now.text.replacing("Z", with: "+00:00"))), JSONMember("status", .number(String(status))),
+            JSONMember("timestamp", .string(Timestamp.now.text.replacing("Z", with: "+00:00"))),
+            JSONMember("status", .number(String(status))),
             JSONMember("error", .string(reasons[status] ?? "Internal Server Error")), JSONMember("message", .string(message)),
             JSONMember("path", .string(request.pathText)),
         ])

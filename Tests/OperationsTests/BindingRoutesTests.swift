@@ -20,10 +20,7 @@ import Testing
         func answer(_ method: String, _ target: String, _ body: String = "") async throws -> HTTPResponse {
             await router.respond(to: try #require(HTTPRequest(method, target, body: Array(body.utf8))))
         }
-        func items(_ response: HTTPResponse) throws -> [WireValue] {
-            let value = try WireValue(response.bytes ?? [])
-            return try #require(value.array)
-        }
+        func items(_ response: HTTPResponse) throws -> [JSONValue] { try JSONReader.read(response.bytes ?? []).items }
         let shutdown = ShutdownSignal()
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             for service in [binder, bindings, bus] as [any Service] {
