@@ -52,6 +52,7 @@ package final class RedisBinder: Binder {
     /// No order per key among the members of a group, which take from one stream: whoever needs it uses partitions.
     package let capabilities: BinderCapabilities = [
         .durableGroups, .broadcast, .nativePartitions, .nativeDelay, .nativeDeadLetters, .lag, .restartable, .binaryHeaders, .replay,
+        .remote, .removable, .credentials,
     ]
     let configuration: RedisConfiguration
     private let log: Log

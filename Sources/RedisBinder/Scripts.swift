@@ -51,8 +51,9 @@ enum Scripts {
                   for _, g in ipairs(groups) do if map(g).name == ARGV[1] then return {0, 0} end end
                 elseif string.find(groups.err, 'WRONGTYPE') then return groups end
                 local from, lost = ARGV[2], 0
-                local mark = redis.call('HMGET', KEYS[2], 'id', 'added')
-                if mark[1] then
+                local mark = redis.call('HMGET', KEYS[2], 'id', 'added', 'removed')
+                -- Removed on purpose it is new for whoever did not know it.
+                if mark[1] and (not mark[3] or ARGV[3] == '1') then
                   from, lost = '0', 1
                   if not groups.err then
                     local info = map(redis.call('XINFO', 'STREAM', KEYS[1]))
@@ -62,6 +63,7 @@ enum Scripts {
                 elseif ARGV[3] == '1' then from, lost = '0', 1 end
                 local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], from, 'MKSTREAM')
                 if made.err then return made end
+                redis.pcall('DEL', KEYS[2])
                 return {1, lost}
                 """, [keys.stream, keys.mark], [group, start, known ? "1" : "0"])
     }
@@ -283,6 +285,35 @@ enum Scripts {
     /// Forgets dead letters, chosen as for `replay`.
     static func drop(_ keys: RedisKeys, group: String, ids: [StreamID], last: StreamID, limit: Int) -> RedisCommand {
         letters(keys, group: group, ids: ids, last: last, limit: limit, each: "")
+    }
+
+    /// Deletes the stream, and what belongs to its groups.
+    static func remove(_ keys: RedisKeys) -> RedisCommand {
+        call(
+            map + """
+                local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+                if not groups.err then
+                  for _, g in ipairs(groups) do
+                    local name = map(g).name
+                    for _, part in ipairs({'retry', 'members', 'mark', 'dead'}) do redis.call('DEL', KEYS[1] .. ':' .. part .. ':' .. name) end
+                  end
+                end
+                return redis.call('DEL', KEYS[1])
+                """, [keys.stream], [])
+    }
+
+    /// Destroys the group with all that belongs to it. Members that are subscribed create it again, to go on behind what there was.
+    static func removeGroup(_ keys: RedisKeys, group: String) -> RedisCommand {
+        call(
+            map + """
+                redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+                local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
+                if info.err then return 0 end
+                local stream = map(info)
+                redis.call('HSET', KEYS[5], 'id', stream['last-generated-id'], 'added', stream['entries-added'] or 0, 'removed', 1)
+                redis.call('EXPIRE', KEYS[5], 3600)
+                return redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
+                """, [keys.stream, keys.retry, keys.members, keys.dead, keys.mark], [group])
     }
 
     private static func letters(

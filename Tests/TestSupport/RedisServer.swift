@@ -77,9 +77,10 @@ package final class RedisServer: Sendable {
 
     /// Runs a command with redis-cli and returns what it printed.
     @discardableResult
-    package func command(_ words: String...) async throws -> String {
-        try await Self.onThread { try self.cli(words) }
-    }
+    package func command(_ words: String...) async throws -> String { try await command(words) }
+
+    @discardableResult
+    package func command(_ words: [String]) async throws -> String { try await Self.onThread { try self.cli(words) } }
 
     private func signal(_ number: Int32) {
         if let process = running.withLock({ $0?.process }) { _ = Foundation.kill(process, number) }
