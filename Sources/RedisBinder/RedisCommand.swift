@@ -34,24 +34,24 @@ struct RedisCommand {
 
     /// As it goes to the server. Empty only where there is no memory for it.
     var encoded: [UInt8] {
-        content.withUnsafeBytes { content in
-            // An empty command's memory may have no address; every argument needs one.
-            let base = (content.baseAddress ?? UnsafeRawPointer(bitPattern: 1)).map { $0.assumingMemoryBound(to: CChar.self) }
-            var start = 0
-            var pointers: [UnsafePointer<CChar>?] = []
-            var lengths: [Int] = []
-            pointers.reserveCapacity(ends.count)
-            lengths.reserveCapacity(ends.count)
-            for end in ends {
-                pointers.append(base.map { $0 + start })
-                lengths.append(end - start)
-                start = end
+        withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: ends.count) { pointers in
+            withUnsafeTemporaryAllocation(of: Int.self, capacity: ends.count) { lengths in
+                content.withUnsafeBytes { content in
+                    // The memory of an empty command may have no address; every argument needs one.
+                    let base = (content.baseAddress ?? UnsafeRawPointer(bitPattern: 1)).map { $0.assumingMemoryBound(to: CChar.self) }
+                    var start = 0
+                    for (index, end) in ends.enumerated() {
+                        pointers.initializeElement(at: index, to: base.map { $0 + start })
+                        lengths.initializeElement(at: index, to: end - start)
+                        start = end
+                    }
+                    var target: UnsafeMutablePointer<CChar>?
+                    let length = redisFormatCommandArgv(&target, Int32(ends.count), pointers.baseAddress, lengths.baseAddress)
+                    guard let target, length > 0 else { return [] }
+                    defer { redisFreeCommand(target) }
+                    return Array(UnsafeRawBufferPointer(start: target, count: Int(length)))
+                }
             }
-            var target: UnsafeMutablePointer<CChar>?
-            let length = redisFormatCommandArgv(&target, Int32(ends.count), &pointers, lengths)
-            guard let target, length > 0 else { return [] }
-            defer { redisFreeCommand(target) }
-            return Array(UnsafeRawBufferPointer(start: target, count: Int(length)))
         }
     }
 }

@@ -14,7 +14,18 @@ struct RedisKeys: Sendable, Hashable {
 
     init(_ destination: Destination, partition: Int?, group: ConsumerGroup?, prefix: String) {
         // A brace within would end the tag; the slash cannot be part of a destination's name.
-        let name = destination.name.reduce(into: "") { name, character in
+        let isPlain = !destination.name.utf8.contains { $0 == UInt8(ascii: "{") || $0 == UInt8(ascii: "}") || $0 == UInt8(ascii: "%") }
+        var stream = prefix
+        stream += "{"
+        stream += isPlain ? destination.name : Self.escaped(destination.name)
+        if let partition { stream += "/\(partition)" }
+        stream += "}"
+        self.stream = stream
+        self.group = group?.name ?? ""
+    }
+
+    private static func escaped(_ name: String) -> String {
+        name.reduce(into: "") { name, character in
             switch character {
             case "{": name += "%7B"
             case "}": name += "%7D"
@@ -22,8 +33,6 @@ struct RedisKeys: Sendable, Hashable {
             default: name.append(character)
             }
         }
-        stream = prefix + "{" + name + (partition.map { "/\($0)" } ?? "") + "}"
-        self.group = group?.name ?? ""
     }
 
     var retry: String { stream + ":retry:" + group }

@@ -40,6 +40,8 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
     /// Added on the server, not known to be on enough replicas.
     private var unreplicated: [(call: PendingCall, reply: RedisReply)] = []
     private var trimmed: [String: UInt64] = [:]
+    /// Of the stream that was asked for last: most publishers have one.
+    private var lastTrimmed = (stream: "", at: UInt64(0))
     private var lastFailure: RedisFailure?
     private var lastSent: UInt64 = 0
     private var nextExpiry: UInt64 = 0
@@ -95,7 +97,10 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
         waiting.append(contentsOf: arrived)
         let now = Monotonic.now
         expire(now)
-        guard isConnected, let connection else { return }
+        guard isConnected, let connection else {
+            if let lastFailure, lastFailure.isRefused { refuseWaiting(lastFailure) }
+            return
+        }
         if let first = flights.first, now > first.at + configuration.replyLimit.nanoseconds {
             throw RedisFailure(.connection, "\(connection.address) owes an answer for longer than \(configuration.replyLimit)")
         }
@@ -123,13 +128,17 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
     }
 
     private func trim(_ keys: RedisKeys, on connection: RedisConnection, _ now: UInt64) {
+        if keys.stream == lastTrimmed.stream, now <= lastTrimmed.at + Self.trimPause { return }
         guard let last = trimmed[keys.stream] else {
             if trimmed.count >= 10_000 { trimmed = [:] }
             trimmed[keys.stream] = now
+            lastTrimmed = (keys.stream, now)
             return
         }
+        lastTrimmed = (keys.stream, last)
         guard now > last + Self.trimPause else { return }
         trimmed[keys.stream] = now
+        lastTrimmed = (keys.stream, now)
         connection.send(Scripts.trim(keys, configuration).encoded)
         flights.append(Sent(flight: .trim, at: now))
     }
@@ -181,9 +190,12 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
         }
         for (call, _) in unreplicated { call.fail(.timedOut, text) }
         unreplicated = []
-        if failure.isRefused {
-            while let next = waiting.popFirst() { next.answer(.failure(failure.binderError)) }
-        }
+        if failure.isRefused { refuseWaiting(failure) }
+    }
+
+    /// Credentials do not become better by waiting.
+    private func refuseWaiting(_ failure: RedisFailure) {
+        while let next = waiting.popFirst() { next.answer(.failure(failure.binderError)) }
     }
 
     private func expire(_ now: UInt64) {

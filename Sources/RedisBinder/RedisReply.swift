@@ -1,25 +1,28 @@
-/// One answer of the server: its parts in the order in which they came, an array's members behind the array. Short strings lie in one arena,
-/// so that an answer of many fields costs two allocations and one for each payload.
+/// One answer of the server: its parts in the order in which they came, an array's members behind the array. Ids, names and numbers are short
+/// enough to need no memory of their own, and an answer that is no array needs none either.
 struct RedisReply: Sendable {
     enum Part: Sendable {
         case array(Int)
-        case text(start: Int, end: Int)
+        case text(String)
         case bytes([UInt8])
         case integer(Int64)
-        case status(start: Int, end: Int)
-        case error(start: Int, end: Int)
+        case status(String)
+        case error(String)
         case none
     }
-    var parts: [Part] = []
-    var arena: [UInt8] = []
+    private(set) var head: Part?
+    private var rest: [Part] = []
 
-    /// The server's error, if the whole answer is one.
-    var failure: RedisFailure? {
-        guard case .error(let start, let end)? = parts.first else { return nil }
-        return RedisFailure(reply: String(decoding: arena[start..<end], as: UTF8.self))
+    mutating func append(_ part: Part) {
+        if head == nil { head = part } else { rest.append(part) }
     }
 
-    var isNone: Bool { if case .none? = parts.first { true } else { false } }
+    subscript(index: Int) -> Part? { index == 0 ? head : index <= rest.count ? rest[index - 1] : nil }
+
+    /// The server's error, if the whole answer is one.
+    var failure: RedisFailure? { if case .error(let text)? = head { RedisFailure(reply: text) } else { nil } }
+
+    var isNone: Bool { if case RedisReply.Part.none? = head { true } else { false } }
 
     /// The whole answer as text; nil for arrays and for what is absent.
     var text: String? {
@@ -27,7 +30,7 @@ struct RedisReply: Sendable {
         return try? cursor.text()
     }
 
-    var integer: Int64? { if case .integer(let number)? = parts.first { number } else { nil } }
+    var integer: Int64? { if case .integer(let number)? = head { number } else { nil } }
 }
 
 /// Reads an answer from its front to its end; throws where it is not what the command answers with.
@@ -37,12 +40,12 @@ struct ReplyCursor {
 
     init(_ reply: RedisReply) { self.reply = reply }
 
-    var isAtEnd: Bool { index >= reply.parts.count }
+    var isAtEnd: Bool { reply[index] == nil }
 
     private mutating func part() throws(RedisFailure) -> RedisReply.Part {
-        guard index < reply.parts.count else { throw RedisFailure(.broken, "an answer that ends too early") }
-        defer { index += 1 }
-        return reply.parts[index]
+        guard let part = reply[index] else { throw RedisFailure(.broken, "an answer that ends too early") }
+        index += 1
+        return part
     }
 
     /// How many members follow; nil for an absent array.
@@ -50,7 +53,7 @@ struct ReplyCursor {
         switch try part() {
         case .array(let count): return count
         case .none: return nil
-        case .error(let start, let end): throw RedisFailure(reply: String(decoding: reply.arena[start..<end], as: UTF8.self))
+        case .error(let text): throw RedisFailure(reply: text)
         default: throw RedisFailure(.broken, "an answer that is no array where one belongs")
         }
     }
@@ -66,11 +69,11 @@ struct ReplyCursor {
 
     mutating func optionalText() throws(RedisFailure) -> String? {
         switch try part() {
-        case .text(let start, let end), .status(let start, let end): return String(decoding: reply.arena[start..<end], as: UTF8.self)
+        case .text(let text), .status(let text): return text
         case .bytes(let bytes): return String(decoding: bytes, as: UTF8.self)
         case .integer(let number): return String(number)
         case .none: return nil
-        case .error(let start, let end): throw RedisFailure(reply: String(decoding: reply.arena[start..<end], as: UTF8.self))
+        case .error(let text): throw RedisFailure(reply: text)
         case .array: throw RedisFailure(.broken, "an array where text belongs")
         }
     }
@@ -82,7 +85,7 @@ struct ReplyCursor {
 
     mutating func bytes() throws(RedisFailure) -> [UInt8] {
         switch try part() {
-        case .text(let start, let end), .status(let start, let end): return Array(reply.arena[start..<end])
+        case .text(let text), .status(let text): return Array(text.utf8)
         case .bytes(let bytes): return bytes
         default: throw RedisFailure(.broken, "something else where a string belongs")
         }
@@ -100,7 +103,13 @@ struct ReplyCursor {
     }
 
     mutating func id() throws(RedisFailure) -> StreamID {
-        guard case .text(let start, let end) = try part(), let id = StreamID(reply.arena[start..<end]) else {
+        let id: StreamID? =
+            switch try part() {
+            case .text(let text): StreamID(text.utf8)
+            case .bytes(let bytes): StreamID(bytes)
+            default: nil
+            }
+        guard let id else {
             throw RedisFailure(.broken, "something else where the id of an entry belongs")
         }
         return id

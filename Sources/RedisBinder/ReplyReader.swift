@@ -5,8 +5,6 @@ final class ReplyReader {
     private final class Builder {
         var reply = RedisReply()
     }
-    /// Longer strings, payloads mostly, get memory of their own instead of a place in the arena.
-    private static let arenaLimit = 64
     private let builder = Builder()
     private let functions: UnsafeMutablePointer<redisReplyObjectFunctions>
     private let raw: UnsafeMutablePointer<redisReader>
@@ -57,7 +55,7 @@ final class ReplyReader {
     /// The parser only asks that what is returned is not nil.
     private static func add(_ task: UnsafePointer<redisReadTask>?, _ part: RedisReply.Part) -> UnsafeMutableRawPointer? {
         guard let owner = task?.pointee.privdata else { return nil }
-        Unmanaged<Builder>.fromOpaque(owner).takeUnretainedValue().reply.parts.append(part)
+        Unmanaged<Builder>.fromOpaque(owner).takeUnretainedValue().reply.append(part)
         return owner
     }
 
@@ -67,17 +65,16 @@ final class ReplyReader {
         guard let task, let owner = task.pointee.privdata else { return nil }
         let builder = Unmanaged<Builder>.fromOpaque(owner).takeUnretainedValue()
         let content = UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : length)
-        if task.pointee.type == REDIS_REPLY_STRING, length > arenaLimit {
-            builder.reply.parts.append(.bytes(Array(content)))
-            return owner
-        }
-        let start = builder.reply.arena.count
-        builder.reply.arena.append(contentsOf: content)
-        let end = builder.reply.arena.count
         switch task.pointee.type {
-        case REDIS_REPLY_ERROR: builder.reply.parts.append(.error(start: start, end: end))
-        case REDIS_REPLY_STATUS: builder.reply.parts.append(.status(start: start, end: end))
-        default: builder.reply.parts.append(.text(start: start, end: end))
+        case REDIS_REPLY_ERROR: builder.reply.append(.error(String(decoding: content, as: UTF8.self)))
+        case REDIS_REPLY_STATUS: builder.reply.append(.status(String(decoding: content, as: UTF8.self)))
+        default:
+            // A string of up to 15 ASCII characters lies in the value itself. Others may be anything: they stay bytes until somebody asks.
+            if length <= 15, content.allSatisfy({ $0 < 128 }) {
+                builder.reply.append(.text(String(decoding: content, as: UTF8.self)))
+            } else {
+                builder.reply.append(.bytes(Array(content)))
+            }
         }
         return owner
     }

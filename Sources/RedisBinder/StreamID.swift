@@ -14,24 +14,25 @@ struct StreamID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     /// `1700000000000-3`, or without the number, which is then 0.
     init?(_ text: some Collection<UInt8>) {
-        var parts = [UInt64(0), 0]
-        var index = 0
+        var part: UInt64 = 0
+        var first: UInt64?
         var digits = 0
         for byte in text {
-            if byte == UInt8(ascii: "-"), index == 0, digits > 0 {
-                index = 1
+            if byte == UInt8(ascii: "-"), first == nil, digits > 0 {
+                first = part
+                part = 0
                 digits = 0
                 continue
             }
-            guard (48...57).contains(byte) else { return nil }
-            let (tenfold, over) = parts[index].multipliedReportingOverflow(by: 10)
+            guard byte >= 48, byte <= 57 else { return nil }
+            let (tenfold, over) = part.multipliedReportingOverflow(by: 10)
             let (sum, carried) = tenfold.addingReportingOverflow(UInt64(byte - 48))
             if over || carried { return nil }
-            parts[index] = sum
+            part = sum
             digits += 1
         }
         guard digits > 0 else { return nil }
-        self.init(parts[0], parts[1])
+        if let first { self.init(first, part) } else { self.init(part, 0) }
     }
 
     /// Throws `.invalid` for what is no id.
@@ -52,5 +53,27 @@ struct StreamID: Hashable, Comparable, Sendable, CustomStringConvertible {
         return milliseconds > 0 ? StreamID(milliseconds - 1, .max) : self
     }
 
-    var description: String { "\(milliseconds)-\(number)" }
+    var description: String {
+        String(unsafeUninitializedCapacity: 41) { text in
+            let end = Self.write(milliseconds, to: text, from: 0)
+            text[end] = UInt8(ascii: "-")
+            return Self.write(number, to: text, from: end + 1)
+        }
+    }
+
+    /// Writes the decimal digits and returns where they end.
+    private static func write(_ number: UInt64, to text: UnsafeMutableBufferPointer<UInt8>, from start: Int) -> Int {
+        var digits = 1
+        var rest = number
+        while rest >= 10 {
+            rest /= 10
+            digits += 1
+        }
+        rest = number
+        for index in stride(from: start + digits - 1, through: start, by: -1) {
+            text[index] = UInt8(truncatingIfNeeded: rest % 10) + 48
+            rest /= 10
+        }
+        return start + digits
+    }
 }

@@ -1,3 +1,6 @@
+import Glibc
+import Locking
+
 /// What travels: a payload and its headers.
 public struct Envelope: Sendable, Hashable {
     /// Unique for each published event; a fresh UUID unless given.
@@ -73,25 +76,44 @@ public enum HeaderValue: Sendable, Hashable, ExpressibleByStringLiteral, Express
 public enum Identifier {
     /// A version 4 UUID in lower case.
     public static func random() -> String {
-        var generator = SystemRandomNumberGenerator()
-        return random(using: &generator)
+        pool.withLock { random(using: &$0) }
     }
 
+    private static let pool = Locked(RandomPool())
+
     public static func random(using generator: inout some RandomNumberGenerator) -> String {
-        var high = generator.next()
-        var low = generator.next()
-        high = high & ~0xF000 | 0x4000
-        low = low & ~(3 << 62) | 2 << 62
-        func hex(_ number: UInt64) -> String {
-            let text = String(number, radix: 16)
-            return String(repeating: "0", count: 16 - text.count) + text
+        let high = generator.next() & ~0xF000 | 0x4000
+        let low = generator.next() & ~(3 << 62) | 2 << 62
+        return String(unsafeUninitializedCapacity: 36) { text in
+            var index = 0
+            for digit in 0..<32 {
+                if digit == 8 || digit == 12 || digit == 16 || digit == 20 {
+                    text[index] = 45
+                    index += 1
+                }
+                let half = digit < 16 ? high : low
+                let value = UInt8(truncatingIfNeeded: half >> UInt64(60 - (digit & 15) * 4)) & 15
+                text[index] = value < 10 ? 48 + value : 87 + value
+                index += 1
+            }
+            return 36
         }
-        let digits = Array((hex(high) + hex(low)).utf8)
-        var text: [UInt8] = []
-        for (index, digit) in digits.enumerated() {
-            if [8, 12, 16, 20].contains(index) { text.append(45) }
-            text.append(digit)
+    }
+}
+
+/// The system's random numbers, fetched 32 at a time: a call of the kernel for each costs more than the identifier.
+private struct RandomPool: RandomNumberGenerator {
+    private var numbers: [UInt64] = []
+
+    mutating func next() -> UInt64 {
+        if let number = numbers.popLast() { return number }
+        numbers = [UInt64](repeating: 0, count: 32)
+        // 256 bytes are what one call gives at most; it fails for more only.
+        guard numbers.withUnsafeMutableBytes({ getentropy($0.baseAddress, $0.count) }) == 0 else {
+            numbers = []
+            var system = SystemRandomNumberGenerator()
+            return system.next()
         }
-        return String(decoding: text, as: UTF8.self)
+        return numbers.removeLast()
     }
 }

@@ -1,19 +1,21 @@
 /// First in, first out, without moving what waits.
-package struct FIFO<Element> {
-    private var items: [Element?] = []
-    private var head = 0
+///
+/// Public, for only such code is inlined into other modules: unspecialised it costs more than what it carries.
+public struct FIFO<Element> {
+    @usableFromInline var items: [Element?] = []
+    @usableFromInline var head = 0
 
-    package init() {}
+    @inlinable public init() {}
 
-    package var count: Int { items.count - head }
-    package var isEmpty: Bool { head == items.count }
-    package var first: Element? { isEmpty ? nil : items[head] }
+    @inlinable public var count: Int { items.count - head }
+    @inlinable public var isEmpty: Bool { head == items.count }
+    @inlinable public var first: Element? { isEmpty ? nil : items[head] }
 
-    package mutating func append(_ element: Element) { items.append(element) }
+    @inlinable public mutating func append(_ element: Element) { items.append(element) }
 
-    package mutating func append(contentsOf elements: [Element]) { for element in elements { items.append(element) } }
+    @inlinable public mutating func append(contentsOf elements: [Element]) { for element in elements { items.append(element) } }
 
-    package mutating func popFirst() -> Element? {
+    @inlinable public mutating func popFirst() -> Element? {
         guard !isEmpty else { return nil }
         let element = items[head]
         items[head] = nil
@@ -28,13 +30,13 @@ package struct FIFO<Element> {
         return element
     }
 
-    package mutating func removeAll() {
+    @inlinable public mutating func removeAll() {
         items = []
         head = 0
     }
 
     /// The element at a distance from the first; nil beyond the end.
-    package subscript(offset: Int) -> Element? {
+    @inlinable public subscript(offset: Int) -> Element? {
         get { offset >= 0 && offset < count ? items[head + offset] : nil }
         set { if offset >= 0 && offset < count { items[head + offset] = newValue } }
     }

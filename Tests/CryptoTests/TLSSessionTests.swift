@@ -8,19 +8,23 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct TLSSessionTests {
     @Test func `a server with a certificate of a trusted authority is talked to`() async throws {
         try await withServer { certificates, port in
-            let answer = try TLSTalk(port: port, host: "localhost", TLSOptions(authorityFile: certificates.path("ca.pem"))).say("carillon\n")
+            let answer = try TLSTalk(port: port, host: "localhost", TLSOptions(authorityFile: certificates.path("ca.pem"))).say(
+                "carillon\n")
             #expect(answer == "nollirac\n")
             let byAddress = try TLSTalk(port: port, host: "127.0.0.1", TLSOptions(authorityFile: certificates.path("ca.pem")))
             let long = String(repeating: "x", count: 12_000)
-            #expect(try byAddress.say(long + "y\n") == "y" + long + "\n")
+            let reversed = try byAddress.say(long + "y\n")
+            #expect(reversed == "y" + long + "\n")
         }
     }
 
     @Test func `a certificate of another authority, or for another host, is refused with the reason`() async throws {
         try await withServer { certificates, port in
-            #expect(refusal(port, "localhost", TLSOptions(authorityFile: certificates.path("stranger.pem")))?.contains("certificate") == true)
             #expect(
-                refusal(port, "elsewhere.test", TLSOptions(authorityFile: certificates.path("ca.pem")))?.lowercased().contains("hostname") == true)
+                refusal(port, "localhost", TLSOptions(authorityFile: certificates.path("stranger.pem")))?.contains("certificate") == true)
+            #expect(
+                refusal(port, "elsewhere.test", TLSOptions(authorityFile: certificates.path("ca.pem")))?.lowercased().contains("hostname")
+                    == true)
             #expect(refusal(port, "127.0.0.2", TLSOptions(authorityFile: certificates.path("ca.pem")))?.contains("IP address") == true)
         }
     }
@@ -28,10 +32,10 @@ import Testing
     @Test func `what is not to be verified is not`() async throws {
         try await withServer { certificates, port in
             let chainOnly = TLSOptions(authorityFile: certificates.path("ca.pem"), verifiesHost: false)
-            #expect(try TLSTalk(port: port, host: "elsewhere.test", chainOnly).say("ab\n") == "ba\n")
+            try check(TLSTalk(port: port, host: "elsewhere.test", chainOnly).say("ab\n"))
             let stranger = TLSOptions(authorityFile: certificates.path("stranger.pem"), verifiesHost: false)
             #expect(refusal(port, "elsewhere.test", stranger) != nil)
-            #expect(try TLSTalk(port: port, host: "elsewhere.test", TLSOptions(verifiesPeer: false)).say("ab\n") == "ba\n")
+            try check(TLSTalk(port: port, host: "elsewhere.test", TLSOptions(verifiesPeer: false)).say("ab\n"))
         }
     }
 
@@ -42,7 +46,7 @@ import Testing
             let with = TLSOptions(
                 authorityFile: certificates.path("ca.pem"), certificateFile: certificates.path("client.pem"),
                 keyFile: certificates.path("client.key"))
-            #expect(try TLSTalk(port: port, host: "localhost", with).say("ab\n") == "ba\n")
+            try check(TLSTalk(port: port, host: "localhost", with).say("ab\n"))
         }
     }
 
@@ -52,8 +56,12 @@ import Testing
                 TLSOptions(authorityFile: "/nowhere/ca.pem"), TLSOptions(certificateFile: "/nowhere/me.pem"),
                 TLSOptions(certificateFile: certificates.path("client.pem"), keyFile: certificates.path("server.key")),
             ] {
-                let error = #expect(throws: TLSError.self) { try TLSSession(host: "localhost", options: options) }
-                #expect(error?.description.contains(options.authorityFile ?? options.keyFile ?? options.certificateFile ?? "") == true)
+                do throws(TLSError) {
+                    _ = try TLSSession(host: "localhost", options: options)
+                    Issue.record("\(options) was taken")
+                } catch {
+                    #expect(error.description.contains(options.authorityFile ?? options.keyFile ?? options.certificateFile ?? "-"))
+                }
             }
         }
     }
@@ -68,6 +76,8 @@ import Testing
         #expect(throws: TLSError.self) { try session.advance() }
         #expect(!session.isEstablished)
     }
+
+    private func check(_ answer: String) throws { #expect(answer == "ba\n") }
 
     private func refusal(_ port: Int, _ host: String, _ options: TLSOptions) -> String? {
         do {
@@ -145,7 +155,9 @@ private struct TLSTalk {
             session.takeOutput(into: &wire)
             var sent = 0
             while sent < wire.count {
-                let count = wire.withUnsafeBytes { Foundation.send(socket, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL)) }
+                let count = wire.withUnsafeBytes {
+                    Foundation.send(socket, $0.baseAddress.map { $0 + sent }, $0.count - sent, Int32(MSG_NOSIGNAL))
+                }
                 guard count > 0 else { throw Failed() }
                 sent += count
             }

@@ -43,9 +43,11 @@ struct RedisBinderTests {
         try await withBinder(try await server()) { binder in
             let destination = try fresh()
             let group = try ConsumerGroup("workers")
-            await #expect(performing: { try await binder.backlog(of: destination, group: group) }, throws: { ($0 as? BinderError)?.code == .invalid })
+            await #expect(
+                performing: { try await binder.backlog(of: destination, group: group) }, throws: { ($0 as? BinderError)?.code == .invalid })
             try await binder.prepare(group: group, of: destination)
-            #expect(try await binder.backlog(of: destination, group: group) == Backlog(ready: 0, inHand: 0, delayed: 0, dead: 0, members: 0))
+            #expect(
+                try await binder.backlog(of: destination, group: group) == Backlog(ready: 0, inHand: 0, delayed: 0, dead: 0, members: 0))
             for number in 0..<10 { _ = try await binder.publish(Envelope(text: "\(number)"), to: destination) }
             let before = try await binder.backlog(of: destination, group: group)
             #expect(before.ready == 10 && before.total == 10)
@@ -98,7 +100,8 @@ struct RedisBinderTests {
                 await #expect(processExitsWith: .signal(SIGKILL)) { [uri = uri as String, name = name as String] in
                     try await withBinderOf(uri) { binder in
                         let options = SubscriptionOptions(prefetch: 10)
-                        try await binder.withSubscription(to: try Destination(name), group: try ConsumerGroup("workers"), options: options) {
+                        try await binder.withSubscription(to: try Destination(name), group: try ConsumerGroup("workers"), options: options)
+                        {
                             deliveries in
                             var held: [ReceivedEnvelope] = []
                             while held.count < 10, let delivery = try await deliveries.next() { held.append(delivery.take()) }
@@ -133,7 +136,8 @@ struct RedisBinderTests {
             let payload = [UInt8](repeating: 1, count: 2000)
             for _ in 0..<300 { _ = try await binder.publish(Envelope(payload: payload), to: destination) }
             func finish(_ group: ConsumerGroup, _ count: Int) async throws {
-                try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(prefetch: 100)) { deliveries in
+                try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(prefetch: 100)) {
+                    deliveries in
                     for _ in 0..<count { try await deliveries.next()?.accept() }
                 }
             }
@@ -246,7 +250,12 @@ struct RedisBinderTests {
     }
 
     @Test func `a publish that too few replicas have is not confirmed`() async throws {
-        try await withBinder(try await server(), { $0.replicas = 1; $0.replyLimit = .seconds(1) }) { binder in
+        try await withBinder(
+            try await server(),
+            {
+                $0.replicas = 1; $0.replyLimit = .seconds(1)
+            }
+        ) { binder in
             let error = await #expect(throws: BinderError.self) { try await binder.publish(Envelope(text: "x"), to: try fresh()) }
             #expect(error?.code == .timedOut)
             #expect(error?.message.contains("0 of 1 replicas") == true)

@@ -13,15 +13,48 @@ struct RedisConformanceTests {
     }
 
     @Test(arguments: runnable) func `Redis passes every case`(_ one: BinderCase) async throws {
-        var configuration = try RedisConfiguration(uri: try await RedisServer.shared().uri)
+        let server = try await RedisServer.shared()
+        var configuration = try RedisConfiguration(uri: server.uri)
         configuration.largestPayload = 1_000_000
         configuration.lease = .seconds(6)
         let ready = configuration
         let binder = RedisBinder(configuration: ready)
         let peer = RedisBinder(configuration: ready)
-        let bench = BinderBench(binder: binder, peer: peer, oversized: 1_000_001, patience: .seconds(30)) {
+        let times = BenchTimes(patience: .seconds(30), detection: .seconds(8), publishLimit: .seconds(5), claim: .seconds(6))
+        let bench = BinderBench(
+            binder: binder, peer: peer, oversized: 1_000_001, times: times, variants: Self.variants(server, ready, times)
+        ) {
             RedisBinder(configuration: ready)
         }
         try await BinderBench.withRunning(binder) { try await BinderBench.withRunning(peer) { try await one.run(bench) } }
+    }
+
+    private static func variants(_ server: RedisServer, _ ready: RedisConfiguration, _ times: BenchTimes) -> BinderVariants {
+        let port = server.port
+        var variants = BinderVariants()
+        let proxied: @Sendable (String?) throws -> ProxiedBinder = { password in
+            let proxy = try FaultProxy()
+            var configuration = ready
+            configuration.addresses = [.init(host: "127.0.0.1", port: try proxy.port(to: BrokerAddress(host: "127.0.0.1", port: port)))]
+            if let password {
+                configuration.user = "nobody"
+                configuration.password = password
+            }
+            configuration.replyLimit = .seconds(3)
+            configuration.connectLimit = .seconds(3)
+            configuration.publishLimit = times.publishLimit
+            configuration.backOff = .milliseconds(50)
+            configuration.longestBackOff = .milliseconds(500)
+            return ProxiedBinder(binder: RedisBinder(configuration: configuration), proxy: proxy)
+        }
+        variants.proxied = { try proxied(nil) }
+        // The server asks for no password: naming a user that it does not have is refused all the same.
+        variants.refused = { try proxied("wrong") }
+        variants.partitioned = { destination, count in
+            var configuration = ready
+            configuration.partitions = [destination.name: count]
+            return RedisBinder(configuration: configuration)
+        }
+        return variants
     }
 }

@@ -10,15 +10,19 @@ import Testing
 
 @Suite(.enabled(if: RedisServer.isInstalled, "\(RedisServer.whyNot)"), .timeLimit(.minutes(4)))
 struct RedisConnectionTests {
-    @Test func `over TLS with an authority of one's own and a client certificate all works; a stranger's authority is refused`() async throws {
+    @Test func `over TLS with an authority of one's own and a client certificate all works; a stranger's authority is refused`()
+        async throws
+    {
         try await TestCertificates.with { certificates in
             let tlsPort = RabbitMQServer.freePort()
             let arguments = [
-                "--tls-port", "\(tlsPort)", "--tls-cert-file", certificates.path("server.pem"), "--tls-key-file", certificates.path("server.key"),
+                "--tls-port", "\(tlsPort)", "--tls-cert-file", certificates.path("server.pem"), "--tls-key-file",
+                certificates.path("server.key"),
                 "--tls-ca-cert-file", certificates.path("ca.pem"), "--tls-auth-clients", "yes",
             ]
             try await RedisServer.with(arguments) { _ in
-                let files = "ca-file=\(certificates.path("ca.pem"))&cert-file=\(certificates.path("client.pem"))&key-file=\(certificates.path("client.key"))"
+                let files =
+                    "ca-file=\(certificates.path("ca.pem"))&cert-file=\(certificates.path("client.pem"))&key-file=\(certificates.path("client.key"))"
                 let configuration = try RedisConfiguration(uri: "rediss://localhost:\(tlsPort)/0?\(files)")
                 try await running(RedisBinder(configuration: configuration)) { binder in
                     let destination = try fresh()

@@ -155,7 +155,8 @@ struct RedisFailureTests {
                 let destination = try fresh()
                 let events = EventCollector()
                 let reader = Task {
-                    try await binder.withSubscription(to: destination, group: nil, options: SubscriptionOptions(events: { events.add($0) })) {
+                    try await binder.withSubscription(to: destination, group: nil, options: SubscriptionOptions(events: { events.add($0) }))
+                    {
                         deliveries in
                         var texts: [String] = []
                         while texts.last != "after", let delivery = try await deliveries.next() {

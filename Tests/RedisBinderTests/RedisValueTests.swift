@@ -22,7 +22,8 @@ import Testing
         var command = RedisCommand("XADD", "", "grüße")
         command.add([0, 13, 10, 255])
         command.add(-7)
-        let expected = Array("*5\r\n$4\r\nXADD\r\n$0\r\n\r\n$7\r\ngrüße\r\n$4\r\n".utf8) + [0, 13, 10, 255] + Array("\r\n$2\r\n-7\r\n".utf8)
+        let expected =
+            Array("*5\r\n$4\r\nXADD\r\n$0\r\n\r\n$7\r\ngrüße\r\n$4\r\n".utf8) + [0, 13, 10, 255] + Array("\r\n$2\r\n-7\r\n".utf8)
         #expect(command.encoded == expected)
     }
 
@@ -120,7 +121,8 @@ import Testing
         let table: [(String, BinderError.Code)] = [
             ("OOM command not allowed when used memory > 'maxmemory'.", .blocked), ("WRONGPASS invalid username-password pair", .refused),
             ("NOPERM this user has no permissions", .refused), ("READONLY You can't write against a read only replica.", .unreachable),
-            ("LOADING Redis is loading the dataset in memory", .unreachable), ("MISCONF Redis is configured to save RDB snapshots", .blocked),
+            ("LOADING Redis is loading the dataset in memory", .unreachable),
+            ("MISCONF Redis is configured to save RDB snapshots", .blocked),
             ("WRONGTYPE Operation against a key holding the wrong kind of value", .conflict), ("MOVED 3999 127.0.0.1:6381", .unreachable),
             ("ERR unknown command 'XADD'", .invalid), ("ERR something else", .rejected),
             ("ERR Error running script (call to f_1): @user_script:1: OOM command not allowed", .blocked),
