@@ -61,10 +61,14 @@ final class GroupSubscription: ConnectionRole, DeliverySource, @unchecked Sendab
     private let start: String
     private let inbox = Locked(Inbox())
     private static let pause: UInt64 = 1_000_000_000
+    private static let hold: UInt64 = 1_000_000
+    private static let few = 64
     private static let readPause: UInt64 = 2_000_000
     private static let readLimit = 1000
 
     // The thread's own.
+    private var isHolding = false
+    private var holdUntil: UInt64 = 0
     private var reader: RedisConnection?
     private var teller: RedisConnection?
     private var readerID: String?
@@ -153,6 +157,7 @@ final class GroupSubscription: ConnectionRole, DeliverySource, @unchecked Sendab
     // MARK: Connections
 
     var nextMoment: UInt64 {
+        if isHolding { return holdUntil }
         let now = Monotonic.now
         if stage != .serving { return max(ensureFrom, now + 20_000_000) }
         var moment = nextTick
@@ -234,13 +239,21 @@ final class GroupSubscription: ConnectionRole, DeliverySource, @unchecked Sendab
     // MARK: Work
 
     func work(isConnected: Bool) throws(RedisFailure) {
-        let (accepted, settlings, drainAsked) = inbox.withLock { inbox in
+        let mayHold = Monotonic.now < holdUntil
+        let enough = holdings.count - options.prefetch / 4
+        let (accepted, settlings, drainAsked, held) = inbox.withLock { inbox -> ([UInt64], [Settling], Bool, Bool) in
+            // While there is enough to hand out, a few acceptances wait for more of them.
+            if mayHold, !inbox.drainAsked, inbox.settlings.isEmpty, inbox.accepted.count < Self.few, inbox.accepted.count < enough {
+                return ([], [], false, !inbox.accepted.isEmpty)
+            }
             defer {
                 inbox.accepted.removeAll(keepingCapacity: true)
                 inbox.settlings = []
             }
-            return (inbox.accepted, inbox.settlings, inbox.drainAsked)
+            return (inbox.accepted, inbox.settlings, inbox.drainAsked, false)
         }
+        isHolding = held
+        if !held { holdUntil = Monotonic.now + Self.hold }
         for ticket in accepted {
             if let holding = holdings.removeValue(forKey: ticket) { acknowledgements.append(holding.id) }
         }

@@ -31,9 +31,15 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
     private let metrics: Metrics
     private let inbox = Locked(Inbox())
     private static let idle: UInt64 = 1_000_000_000
+    private static let hold: UInt64 = 1_000_000
+    private static let busy = 16
+    private static let few = 64
     private static let trimPause: UInt64 = 1_000_000_000
 
     // The thread's own.
+    private var hasAnswered = false
+    private var isHolding = false
+    private var holdUntil: UInt64 = 0
     private var connection: RedisConnection?
     private var waiting = FIFO<PendingCall>()
     private var flights = FIFO<Sent>()
@@ -78,6 +84,7 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
     // MARK: On the connection's thread
 
     var nextMoment: UInt64 {
+        if isHolding { return holdUntil }
         if waiting.isEmpty, flights.isEmpty { return lastSent + Self.idle }
         return Monotonic.now + 100_000_000
     }
@@ -89,13 +96,8 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
     }
 
     func work(isConnected: Bool) throws(RedisFailure) {
-        let arrived = inbox.withLock { inbox in
-            let arrived = inbox.arrived
-            inbox.arrived = []
-            return arrived
-        }
-        waiting.append(contentsOf: arrived)
         let now = Monotonic.now
+        takeArrived(now)
         expire(now)
         guard isConnected, let connection else {
             if let lastFailure, lastFailure.isRefused { refuseWaiting(lastFailure) }
@@ -127,6 +129,22 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
         }
     }
 
+    /// With many publishes under way, a few new ones wait for the next answers, or a millisecond: their callers are woken together then and
+    /// publish together again. One command of the system carries them all.
+    private func takeArrived(_ now: UInt64) {
+        let mayHold = flights.count >= Self.busy && !hasAnswered && now < holdUntil
+        hasAnswered = false
+        let arrived = inbox.withLock { inbox -> [PendingCall]? in
+            if mayHold, inbox.arrived.count < Self.few { return inbox.arrived.isEmpty ? [] : nil }
+            defer { inbox.arrived = [] }
+            return inbox.arrived
+        }
+        isHolding = arrived == nil
+        guard let arrived else { return }
+        holdUntil = now + Self.hold
+        waiting.append(contentsOf: arrived)
+    }
+
     private func trim(_ keys: RedisKeys, on connection: RedisConnection, _ now: UInt64) {
         if keys.stream == lastTrimmed.stream, now <= lastTrimmed.at + Self.trimPause { return }
         guard let last = trimmed[keys.stream] else {
@@ -145,6 +163,7 @@ final class RedisPublisher: ConnectionRole, @unchecked Sendable {  // what is no
 
     func received(_ reply: RedisReply, on index: Int) throws(RedisFailure) {
         guard let sent = flights.popFirst() else { throw RedisFailure(.broken, "an answer that nobody asked for") }
+        hasAnswered = true
         let failure = reply.failure
         switch sent.flight {
         case .call(let call):

@@ -96,7 +96,7 @@ enum Scripts {
                       local alive = tonumber(redis.call('ZSCORE', members, name) or 0)
                       if alive < now then
                         local idle = alive > 0 and 0 or lease
-                        for _, p in ipairs(redis.call('XPENDING', stream, group, 'IDLE', idle, '-', '+', 200, name)) do wait(p[1], now) end
+                        for _, p in ipairs(redis.call('XPENDING', stream, group, 'IDLE', idle, '-', '+', 1000, name)) do wait(p[1], now) end
                         if alive > 0 and #redis.call('XPENDING', stream, group, '-', '+', 1, name) == 0 then
                           redis.call('XGROUP', 'DELCONSUMER', stream, group, name)
                           redis.call('ZREM', members, name)
