@@ -106,6 +106,13 @@ let parts: [Target] = [
     library("Convergence", ["Bus", "HTTP", "JSON", "Locking", "Telemetry"]),
 ]
 
+let scaling: [Target] = [
+    library("Autoscaler"),
+    library("ScalingFormats", ["Autoscaler", "ConfigModel", "JSON", "Options", "Settings"]),
+    tests("AutoscalerTests", ["Autoscaler"]),
+    tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
+]
+
 let programs: [Target] = [
     library(
         "Roles",
@@ -118,10 +125,11 @@ let programs: [Target] = [
     .executableTarget(
         name: "carillon",
         dependencies: [
-            "BinderConformance", "Binders", "Bus", "BusEndpoints", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP", "HTTPClient",
+            "Autoscaler", "BinderConformance", "Binders", "Bus", "BusEndpoints", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP",
+            "HTTPClient",
             "HTTPServer", "Identity",
             "Lifecycle", "Locking", "Options",
-            "Roles",
+            "Roles", "ScalingFormats",
             "Settings", "Streams", "Telemetry",
             "ThreadExecutor",
         ],
@@ -219,7 +227,7 @@ let testTargets: [Target] = [
 
 // `CARILLON_TESTS="StreamsTests BusTests" swift test` builds these test targets and what they need, and nothing else: minutes less on a
 // small machine. Unset: everything.
-let all = cLibraries + ground + streams + configuration + parts + programs + benchmarks + testTargets
+let all = cLibraries + ground + streams + configuration + parts + scaling + programs + benchmarks + testTargets
 let chosen: Set<String>? = Context.environment["CARILLON_TESTS"].map { names in
     var needed: Set<String> = []
     var open = names.split(separator: " ").map(String.init)

@@ -94,7 +94,7 @@ package struct SettingsReader {
     }
 
     /// The text of a file that a setting names.
-    func contents(of path: String, named key: String) throws(SettingsError) -> String {
+    package func contents(of path: String, named key: String) throws(SettingsError) -> String {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw wrong(key, "names a file that cannot be read: \(path)")
         }
@@ -130,7 +130,7 @@ package struct SettingsReader {
     }
 
     /// Everything below `key`, as it is: for sections whose keys are the user's own.
-    mutating func everything(below key: String) -> [Property] {
+    package mutating func everything(below key: String) -> [Property] {
         let found = properties.values.filter { $0.key.hasPrefix(key + ".") || $0.key.hasPrefix(key + "[") }
         for property in found {
             asked.insert(property.key)

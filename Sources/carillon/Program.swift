@@ -11,7 +11,10 @@ protocol Verb {
 /// The commands and how a command line becomes a call of one.
 enum Program {
     static var verbs: [any Verb.Type] {
-        [Serve.self, Agent.self, Get.self, Refresh.self, Publish.self, Subscribe.self, Status.self, DeadLetters.self, Completion.self]
+        [
+            Serve.self, Agent.self, Get.self, Refresh.self, Publish.self, Subscribe.self, Status.self, DeadLetters.self, Simulate.self,
+            Completion.self,
+        ]
     }
 
     static var commands: CommandSet {
