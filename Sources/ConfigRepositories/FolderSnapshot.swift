@@ -10,12 +10,10 @@ package struct FolderSnapshot: ConfigRepository {
     let version: String?
     /// When the newest file was changed, or when a change was noticed.
     let modified: Int64?
-    let validation: TreeValidation
     private let cache = EnvironmentCache()
 
     init(
-        tree: MemoryTree, hash: String, builder: EnvironmentBuilder, defaultLabel: String, version: String?, modified: Int64?,
-        validation: TreeValidation
+        tree: MemoryTree, hash: String, builder: EnvironmentBuilder, defaultLabel: String, version: String?, modified: Int64?
     ) {
         self.tree = tree
         self.hash = hash
@@ -23,7 +21,6 @@ package struct FolderSnapshot: ConfigRepository {
         self.defaultLabel = defaultLabel
         self.version = version
         self.modified = modified
-        self.validation = validation
     }
 
     package var generation: Int? { 0 }

@@ -16,6 +16,8 @@ actor FolderWatch {
     private let builder: EnvironmentBuilder
     private let defaultLabel: String
     private let version: String?
+    /// Any file may be asked for by somebody: labels and names are folders here.
+    private let gate: ValidationGate
     private var listing: FolderReader.Listing?
     private var served: FolderSnapshot?
     /// What was read last, served or not.
@@ -29,6 +31,7 @@ actor FolderWatch {
         self.builder = builder
         self.defaultLabel = defaultLabel
         self.version = version
+        gate = ValidationGate(searchPaths: ["**"], parsed: builder.parsed)
     }
 
     deinit { thread.stop() }
@@ -65,12 +68,11 @@ actor FolderWatch {
             found(.restored)
             return []
         }
-        let validation = try TreeValidation(of: tree, parsed: builder.parsed)
         let isFirst = served == nil
         let snapshot = FolderSnapshot(
             tree: tree, hash: hash, builder: builder, defaultLabel: defaultLabel, version: version,
-            modified: isFirst ? tree.files.values.compactMap(\.modified).max() : Timestamp.now.milliseconds / 1000, validation: validation)
-        let rejected = validation.reasonToReject(after: served?.validation)
+            modified: isFirst ? tree.files.values.compactMap(\.modified).max() : Timestamp.now.milliseconds / 1000)
+        let rejected = try reasonToReject(tree)
         let change = SnapshotChange(
             label: nil, from: served?.hash, to: hash, time: Timestamp.now.milliseconds / 1000, paths: Self.changed(old, tree),
             rejected: rejected,
@@ -78,6 +80,19 @@ actor FolderWatch {
         if rejected == nil { served = snapshot }
         found(.step(snapshot, change))
         return isFirst ? [] : [change]
+    }
+
+    /// A file that is broken in the tree and was not, or not so, in what is served. One that is broken as it was is no reason to hold back everything
+    /// else: whoever asks for it gets the error.
+    private func reasonToReject(_ tree: MemoryTree) throws(ConfigError) -> ConfigError? {
+        guard let served else { return nil }
+        do {
+            try gate.check(Self.changed(served.tree, tree), in: tree)
+            return nil
+        } catch {
+            guard error.code == .broken else { throw error }
+            return error
+        }
     }
 
     private static func changed(_ old: MemoryTree?, _ new: MemoryTree) -> [String] {

@@ -16,10 +16,11 @@ package final class ParsedFiles: Sendable {
     /// The extensions that hold properties, lowest precedence first.
     package static let extensions = ["yaml", "yml", "xml", "properties"]
 
-    /// Whether the name of a file says that it holds properties.
+    /// Whether the name of a file says that it holds properties: an extension alone is no name.
     package static func holdsProperties(_ path: String) -> Bool {
-        guard let dot = path.lastIndex(of: ".") else { return false }
-        return extensions.contains(String(path[path.index(after: dot)...]))
+        let name = TreePath.name(of: path)
+        guard let dot = name.lastIndex(of: "."), dot > name.startIndex else { return false }
+        return extensions.contains(String(name[name.index(after: dot)...]))
     }
 
     private enum Outcome: Sendable {

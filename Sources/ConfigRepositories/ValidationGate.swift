@@ -28,10 +28,7 @@ package struct ValidationGate: Sendable {
 
     /// Whether a path is that of a property file in a folder that some audience's search paths lead to.
     package func covers(_ path: String) -> Bool {
-        let name = TreePath.name(of: path)
-        guard let dot = name.lastIndex(of: "."), dot > name.startIndex,
-            ParsedFiles.extensions.contains(String(name[name.index(after: dot)...]))
-        else { return false }
+        guard ParsedFiles.holdsProperties(path) else { return false }
         let folder = TreePath.folder(of: path).split(separator: "/").map(String.init)
         return searchPaths.contains { Self.matches($0[...], folder[...]) }
     }
