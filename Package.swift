@@ -118,7 +118,7 @@ let programs: [Target] = [
         "Roles",
         [
             "Binders", "Bus", "BusEndpoints", "Channels", "ConfigModel", "ConfigRepositories", "ConfigServer",
-            "Convergence", "GitRepository", "HTTP", "HTTPClient", "HTTPServer", "Identity", "Lifecycle",
+            "Convergence", "Crypto", "GitRepository", "HTTP", "HTTPClient", "HTTPServer", "Identity", "Lifecycle",
             "LocalBinder", "Locking",
             "Operations", "PropertyFormats", "Settings", "SpringSettings", "Streams", "Telemetry", "ThreadExecutor",
         ]),
@@ -220,7 +220,7 @@ let testTargets: [Target] = [
     tests(
         "RolesTests",
         [
-            "Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle",
+            "Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "ConfigRepositories", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle",
             "Locking", "Telemetry",
         ]),
 ]

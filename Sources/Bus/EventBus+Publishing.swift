@@ -34,11 +34,15 @@ extension EventBus {
         return event.id
     }
 
-    /// Asks the instances that `destination` matches to read their configuration again. `destination` is normalised: nil is everybody.
+    /// Asks the instances that `destination` matches to read their configuration again. `destination` is normalised: nil is everybody. `event` is
+    /// the id of the event: receivers apply one id once.
     @discardableResult
-    package func refresh(_ destination: String? = nil, details: RefreshDetails = RefreshDetails()) async throws(BinderError) -> String {
+    package func refresh(
+        _ destination: String? = nil, details: RefreshDetails = RefreshDetails(), event: String = Identifier.random()
+    ) async throws(BinderError) -> String {
         try await publish(
-            BusEvent(.refresh, origin: id.text, destination: DestinationPattern.normalised(destination)), headers: details.headers)
+            BusEvent(.refresh, origin: id.text, destination: DestinationPattern.normalised(destination), id: event),
+            headers: details.headers)
     }
 
     /// Sets properties at the instances that `destination` matches, until they end.
