@@ -188,7 +188,8 @@ let testTargets: [Target] = [
     tests(
         "BusTests",
         [
-            "Bus", "BusEndpoints", "Channels", "Convergence", "HTTPBinder", "JSON", "LocalBinder", "RabbitMQBinder", "HTTP", "Streams",
+            "Bus", "BusEndpoints", "Channels", "Convergence", "HTTPBinder", "JSON", "KafkaBinder", "LocalBinder", "RabbitMQBinder",
+            "RedisBinder", "HTTP", "Streams",
             "Lifecycle",
             "Locking", "Telemetry",
         ]),
@@ -220,7 +221,8 @@ let testTargets: [Target] = [
     tests(
         "RolesTests",
         [
-            "Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "ConfigRepositories", "HTTP", "HTTPClient", "LocalBinder", "Streams", "Lifecycle",
+            "Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "ConfigRepositories", "HTTP", "HTTPClient", "LocalBinder", "Streams",
+            "Lifecycle",
             "Locking", "Telemetry",
         ]),
 ]

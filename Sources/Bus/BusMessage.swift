@@ -18,7 +18,7 @@ package struct BusMessage: Sendable, Hashable {
 
     /// Content type `application/json`: receivers of Spring refuse any other. The time is in whole seconds, as AMQP's own property has it; the
     /// body holds the exact one.
-    var envelope: Envelope {
+    package var envelope: Envelope {
         Envelope(
             id: event.id, payload: event.encoded, contentType: "application/json", headers: headers,
             timestamp: event.timestamp / 1000 * 1000)

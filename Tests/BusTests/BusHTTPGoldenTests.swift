@@ -21,8 +21,7 @@ import Testing
     }
 
     @Test func `requests are answered, published and acknowledged as recorded`() async throws {
-        let recordings = try GoldenFolder.recordings("bus", prefix: "bus-http-and-wire").filter { !$0.name.hasSuffix("kafka") }
-        for recording in recordings {
+        for recording in try GoldenFolder.recordings("bus", prefix: "bus-http-and-wire") {
             var report = GoldenReport("\(recording.name) exchanges")
             let document = try JSONReader.read(try recording.bytes())
             let instances =
@@ -48,7 +47,7 @@ import Testing
                     #expect(status == 400, "\(name)")
                     continue
                 }
-                let recorded = (step["wire"]?.items ?? []).compactMap { Self.summary($0["body"]?.string) }
+                let recorded = (step["wire"]?.items ?? []).compactMap { Self.summary(($0["body"] ?? $0["value"])?.string) }
                 let ours = try await exchange(request, at: at, instances: instances)
                 var ok = ours.response.status == Int(status) && ours.wire == recorded.sorted()
                 if status == 405 { ok = ok && ours.response.headers["Allow"]?.contains("POST") == true }

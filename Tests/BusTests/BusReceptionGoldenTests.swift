@@ -1,13 +1,14 @@
 import Bus
 import Foundation
 import JSON
+import KafkaBinder
 import Streams
 import TestSupport
 import Testing
 
 @Suite struct BusReceptionGoldenTests {
     @Test func `hand-made messages are judged as the original judges them`() async throws {
-        for recording in try GoldenFolder.recordings("bus", prefix: "bus-reception").filter({ !$0.name.hasSuffix("kafka") }) {
+        for recording in try GoldenFolder.recordings("bus", prefix: "bus-reception") {
             var report = GoldenReport(recording.name)
             let document = try JSONReader.read(try recording.bytes())
             let id = try #require(document["busId"]?.string)
@@ -22,25 +23,54 @@ import Testing
                     report.leave(name, "\(encoding) is undone by the binder")
                     continue
                 }
-                if message["body"]?.string?.contains("\"type\":\"UnknownRemoteApplicationEvent\"") == true {
+                if (message["body"] ?? message["value"])?.string?.contains("\"type\":\"UnknownRemoteApplicationEvent\"") == true {
                     report.leave(
                         name, "Spring's placeholder sent as an event: handled by one generation, refused by another, passed over here")
                     continue
                 }
-                let body =
-                    message["bodyBase64"]?.string.flatMap { Data(base64Encoded: $0) }.map { Array($0) }
-                    ?? Array((message["body"]?.string ?? "").utf8)
-                if verdict == "rejected with an error", let difference = Self.differsBetweenGenerations(body) {
+                let envelope = recording.name.hasSuffix("kafka") ? Self.kafkaEnvelope(message) : Self.envelope(message)
+                if verdict == "rejected with an error", let difference = Self.differsBetweenGenerations(envelope.payload) {
                     report.leave(name, difference)
                     continue
                 }
-                let ours = try await self.verdict(of: Envelope(payload: body, contentType: properties?["contentType"]?.string), id: id)
+                if name == "embedded headers (Dalston)" {
+                    report.leave(name, "the oldest generation's form, which newer ones refuse: read here")
+                    #expect(try await self.verdict(of: envelope, id: id) == "handled and acknowledged")
+                    continue
+                }
+                if name == "headers: empty" {
+                    report.leave(name, "an empty content type counts as none, as the original has it on RabbitMQ")
+                    #expect(try await self.verdict(of: envelope, id: id) == "handled and acknowledged")
+                    continue
+                }
+                let ours = try await self.verdict(of: envelope, id: id)
                 report.played(ours == verdict)
                 #expect(ours == verdict, "\(recording.name): \(name)")
             }
             #expect(report.count > 0)
             report.show()
         }
+    }
+
+    private static func envelope(_ message: JSONValue) -> Envelope {
+        let body =
+            message["bodyBase64"]?.string.flatMap { Data(base64Encoded: $0) }.map { Array($0) }
+            ?? Array((message["body"]?.string ?? "").utf8)
+        return Envelope(payload: body, contentType: message["properties"]?["contentType"]?.string)
+    }
+
+    /// The record as the binder makes an envelope of it.
+    private static func kafkaEnvelope(_ message: JSONValue) -> Envelope {
+        let body =
+            message["valueBase64"]?.string.flatMap { Data(base64Encoded: $0) }.map { Array($0) }
+            ?? Array((message["value"]?.string ?? "").utf8)
+        var envelope = Envelope(payload: body)
+        let headers = RecordHeaders(KafkaRecordings.headers(message))
+        if !headers.isEmpty || !EmbeddedHeaders.read(body, into: &envelope) {
+            var reader = KafkaHeaderReader()
+            reader.read(headers, into: &envelope)
+        }
+        return envelope
     }
 
     /// What one generation of the original takes and another refuses; we take it, wherever it can be understood.

@@ -1,5 +1,8 @@
 import Bus
+import Foundation
 import JSON
+import KafkaBinder
+import Streams
 import TestSupport
 import Testing
 
@@ -17,7 +20,7 @@ import Testing
         for recording in recordings {
             var report = GoldenReport("\(recording.name) bodies")
             for message in try messages(recording) {
-                guard let body = message["body"]?.string else { continue }
+                guard let body = (message["body"] ?? message["value"])?.string else { continue }
                 var event = try BusEvent(decoding: Array(body.utf8))
                 #expect(event.encoded == Array(body.utf8))
                 event.received = nil
@@ -64,6 +67,45 @@ import Testing
                 #expect(ours == recorded, "\(name)")
             }
             report.show()
+        }
+    }
+
+    @Test func `what the bus sends to Kafka has the headers of the original, byte by byte, and one of ours`() throws {
+        for recording in try GoldenFolder.recordings("bus", prefix: "bus-http-and-wire").filter({ $0.name.hasSuffix("kafka") }) {
+            var report = GoldenReport("\(recording.name) headers")
+            for message in try messages(recording) {
+                guard let body = message["value"]?.string else { continue }
+                let event = try BusEvent(decoding: Array(body.utf8))
+                let recorded = KafkaRecordings.headers(message)
+                // Read, and written again: what the original sent comes out as it came.
+                var envelope = Envelope(id: event.id, payload: event.encoded)
+                var reader = KafkaHeaderReader()
+                reader.read(RecordHeaders(recorded), into: &envelope)
+                let again = KafkaHeaders.write(envelope).list.filter { $0.name != KafkaHeaders.id }
+                let same = again.map { $0.name } == recorded.map { $0.name } && again.map { $0.value } == recorded.map { $0.value }
+                report.played(same)
+                #expect(same, "\(again) \(recorded)")
+                // An event of our own: as the newest generation sends it.
+                let own = KafkaHeaders.write(BusMessage(event: event).envelope).list
+                #expect(own.map { $0.name } == ["contentType", "carillon-id", "spring_json_header_types"])
+                #expect(own[0].value == Array("application/json".utf8))
+                #expect(own[2].value == Array(#"{"contentType":"java.lang.String"}"#.utf8))
+            }
+            #expect(report.count > 0)
+            report.show()
+        }
+    }
+}
+
+/// Short ways into recordings of Kafka.
+enum KafkaRecordings {
+    static func headers(_ message: JSONValue) -> [(name: String, value: [UInt8]?)] {
+        (message["headers"]?.items ?? []).map { header in
+            (
+                header["name"]?.string ?? "",
+                header["text"]?.string.map { Array($0.utf8) }
+                    ?? header["base64"]?.string.flatMap { Data(base64Encoded: $0) }.map { Array($0) }
+            )
         }
     }
 }

@@ -1,10 +1,12 @@
 import Bus
 import Channels
 import HTTPBinder
+import KafkaBinder
 import Lifecycle
 import LocalBinder
 import Locking
 import RabbitMQBinder
+import RedisBinder
 import Streams
 import Telemetry
 import TestSupport
@@ -15,8 +17,21 @@ enum BrokerKind: String, CaseIterable, Sendable {
     /// The embedded broker of another process, by its event channels.
     case http
     case rabbitmq
+    case kafka
+    case redis
 
-    static let available = allCases.filter { $0 != .rabbitmq || RabbitMQServer.isInstalled }
+    /// Those that are installed here; the others are named in the output.
+    static let available = allCases.filter { kind in
+        let missing: String? =
+            switch kind {
+            case .local, .http: nil
+            case .rabbitmq: RabbitMQServer.isInstalled ? nil : RabbitMQServer.whyNot
+            case .kafka: KafkaServer.isAvailable ? nil : KafkaServer.whyNot
+            case .redis: RedisServer.isInstalled ? nil : RedisServer.whyNot
+            }
+        if let missing { print("the bus is not tried over \(kind): \(missing)") }
+        return missing == nil
+    }
 }
 
 /// Brokers, instances and bridges of one test. All of them run until it ends, or until they are stopped.
@@ -84,6 +99,20 @@ final class BusWorld: Sendable {
                 return binder
             }
         case .rabbitmq: return broker(try await RabbitMQServer.shared(), name: name)
+        case .kafka:
+            let server = try await KafkaServer.shared()
+            return Broker(name: name) { [self] in
+                let binder = KafkaBinder(configuration: try KafkaConfiguration(uri: "kafka://\(server.bootstrap)"))
+                start(binder)
+                return binder
+            }
+        case .redis:
+            let server = try await RedisServer.shared()
+            return Broker(name: name) { [self] in
+                let binder = RedisBinder(configuration: try RedisConfiguration(uri: server.uri))
+                start(binder)
+                return binder
+            }
         }
     }
 
