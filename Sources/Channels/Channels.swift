@@ -139,12 +139,11 @@ package final class Channels: Service {
         }
         let backlog: Backlog
         do { backlog = try await reporting.backlog(of: destination, group: group) } catch { throw ChannelError(unknown: error) }
-        var members: [WireValue.Member] = [
-            .init("ready", .integer(Int64(backlog.ready))), .init("inHand", .integer(Int64(backlog.inHand))),
-            .init("delayed", .integer(Int64(backlog.delayed))),
-        ]
-        if let dead = backlog.dead { members.append(.init("dead", .integer(Int64(dead)))) }
-        if let count = backlog.members { members.append(.init("members", .integer(Int64(count)))) }
+        var members = [WireValue.Member("ready", .integer(Int64(backlog.ready)))]
+        // What the broker does not tell is left out: unknown is not zero.
+        for case (let name, let count?) in [
+            ("inHand", backlog.inHand), ("delayed", backlog.delayed), ("dead", backlog.dead), ("members", backlog.members),
+        ] { members.append(.init(name, .integer(Int64(count)))) }
         if let age = backlog.oldestAge {
             let seconds = Double(age.components.seconds) + Double(age.components.attoseconds / 1_000_000_000_000_000) / 1000
             members.append(.init("oldestAge", .double(seconds)))

@@ -90,7 +90,8 @@ extension LocalBinder: BacklogReporting, DeadLetterKeeping {
         counts.report(to: metrics)
         for (destination, group, backlog) in backlogs {
             for (state, value) in [
-                ("ready", backlog.ready), ("inHand", backlog.inHand), ("delayed", backlog.delayed), ("dead", backlog.dead ?? 0),
+                ("ready", backlog.ready), ("inHand", backlog.inHand ?? 0), ("delayed", backlog.delayed ?? 0),
+                ("dead", backlog.dead ?? 0),
             ] {
                 metrics.gauge(
                     "carillon_local_backlog_events", ["destination": destination, "group": group, "state": state], Double(value),

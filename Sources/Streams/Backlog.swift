@@ -2,10 +2,10 @@
 public struct Backlog: Sendable, Hashable {
     /// Events that wait for a member: never handed out, or handed back.
     public var ready: Int
-    /// Events that a member has in hand, unsettled.
-    public var inHand: Int
-    /// Events whose retry is not yet due.
-    public var delayed: Int
+    /// Events that a member has in hand, unsettled; nil where the broker does not tell.
+    public var inHand: Int?
+    /// Events whose retry is not yet due; nil where the broker does not tell.
+    public var delayed: Int?
     /// Dead letters of the group; nil where the broker does not tell.
     public var dead: Int?
     /// Members that are subscribed now; nil where the broker does not tell.
@@ -13,7 +13,7 @@ public struct Backlog: Sendable, Hashable {
     /// How long ago the oldest event that is not done was published; nil when there is none or the broker does not tell.
     public var oldestAge: Duration?
 
-    public init(ready: Int, inHand: Int, delayed: Int, dead: Int? = nil, members: Int? = nil, oldestAge: Duration? = nil) {
+    public init(ready: Int, inHand: Int?, delayed: Int?, dead: Int? = nil, members: Int? = nil, oldestAge: Duration? = nil) {
         self.ready = ready
         self.inHand = inHand
         self.delayed = delayed
@@ -22,8 +22,8 @@ public struct Backlog: Sendable, Hashable {
         self.oldestAge = oldestAge
     }
 
-    /// All that is not done: ready, in hand and delayed.
-    public var total: Int { ready + inHand + delayed }
+    /// All that is known to be not done: ready, in hand and delayed. At least as much is not done where the broker does not tell a part.
+    public var total: Int { ready + (inHand ?? 0) + (delayed ?? 0) }
 }
 
 /// A binder that can tell how far a group is behind.
