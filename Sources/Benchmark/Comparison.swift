@@ -1,3 +1,5 @@
+import Foundation
+
 /// One benchmark: measures ours and, where there is one, the raw loop, in turn.
 protocol Comparison: Sendable {
     /// How it is called on the command line.
@@ -10,9 +12,16 @@ protocol Comparison: Sendable {
 struct BenchmarkSettings: Sendable {
     var isJSON = false
     var isQuick = false
+    /// Which brokers are measured; empty: all.
+    var brokers: Set<String> = []
+    /// Bootstrap servers of a Kafka.
+    var kafka: String?
     var rounds: Int { isQuick ? 1 : 5 }
     /// Length of one round where a round is a time.
     var seconds: Int { isQuick ? 1 : 4 }
+
+    /// A word that is no result.
+    func note(_ text: String) { FileHandle.standardError.write(Data("carillon-benchmark: \(text)\n".utf8)) }
 }
 
 /// One thing that was measured, in all its rounds.

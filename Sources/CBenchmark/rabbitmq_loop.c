@@ -1,19 +1,11 @@
 #include "CBenchmark.h"
+#include "loop.h"
 #include <amqp.h>
 #include <amqp_framing.h>
 #include <amqp_tcp_socket.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/time.h>
-#include <time.h>
-
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 static amqp_connection_state_t connect_to(int port) {
     amqp_connection_state_t connection = amqp_new_connection();
@@ -28,9 +20,9 @@ static amqp_connection_state_t connect_to(int port) {
 struct consumer {
     amqp_connection_state_t connection;
     int count;
-    int in_flight;
     uint64_t *latencies;
     int failed;
+    struct loop_turn turn;
 };
 
 // Takes every delivery frame by frame, copies its body and acknowledges it.
@@ -45,22 +37,27 @@ static void *consume(void *argument) {
             self->failed = 1;
             break;
         }
-        uint64_t sent = 0;
-        if (envelope.message.body.len >= sizeof sent) memcpy(&sent, envelope.message.body.bytes, sizeof sent);
-        self->latencies[received] = now() - sent;
+        self->latencies[received] = loop_latency(envelope.message.body.bytes, envelope.message.body.len);
         amqp_basic_ack(connection, 1, envelope.delivery_tag, 0);
         amqp_destroy_envelope(&envelope);
+        loop_turn_done(&self->turn);
     }
     return NULL;
 }
 
-double carillon_broker_loop(int port, const char *exchange, const char *queue, int count, int in_flight, size_t length, uint64_t *latencies) {
+double carillon_rabbitmq_loop(int port, const char *name, int count, int in_flight, size_t length, uint64_t *latencies) {
     amqp_connection_state_t publishing = connect_to(port), consuming = connect_to(port);
     if (!publishing || !consuming) return -1;
+    amqp_bytes_t exchange = amqp_cstring_bytes(name);
+    amqp_exchange_declare(publishing, 1, exchange, amqp_cstring_bytes("topic"), 0, 1, 0, 0, amqp_empty_table);
+    amqp_queue_declare(publishing, 1, exchange, 0, 1, 0, 0, amqp_empty_table);
+    amqp_queue_bind(publishing, 1, exchange, exchange, amqp_cstring_bytes("#"), amqp_empty_table);
     amqp_confirm_select(publishing, 1);
     amqp_basic_qos(consuming, 1, 0, 250, 0);
-    amqp_basic_consume(consuming, 1, amqp_cstring_bytes(queue), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
-    struct consumer consumer = {consuming, count, in_flight, latencies, 0};
+    amqp_basic_consume(consuming, 1, exchange, amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+    if (amqp_get_rpc_reply(consuming).reply_type != AMQP_RESPONSE_NORMAL) return -1;
+    struct consumer consumer = {.connection = consuming, .count = count, .latencies = latencies};
+    loop_turn_begin(&consumer.turn, in_flight);
     pthread_t thread;
     if (pthread_create(&thread, NULL, consume, &consumer) != 0) return -1;
 
@@ -71,18 +68,17 @@ double carillon_broker_loop(int port, const char *exchange, const char *queue, i
     properties.content_type = amqp_cstring_bytes("application/octet-stream");
     properties.delivery_mode = 2;
     properties.timestamp = (uint64_t)time(NULL);
-    uint64_t begin = now();
+    uint64_t begin = loop_now();
     uint64_t published = 0, confirmed = 0;
     int failed = 0;
     while (confirmed < (uint64_t)count && !failed) {
         while (published < (uint64_t)count && published - confirmed < (uint64_t)in_flight) {
-            char identifier[40];
+            char identifier[48];
             snprintf(identifier, sizeof identifier, "00000000-0000-4000-8000-%012llu", (unsigned long long)published);
             properties.message_id = amqp_cstring_bytes(identifier);
-            uint64_t sent = now();
-            memcpy(body, &sent, sizeof sent);
+            loop_stamp(body);
             amqp_bytes_t bytes = {length, body};
-            if (amqp_basic_publish(publishing, 1, amqp_cstring_bytes(exchange), amqp_cstring_bytes(exchange), 0, 0, &properties, bytes) != 0) failed = 1;
+            if (amqp_basic_publish(publishing, 1, exchange, exchange, 0, 0, &properties, bytes) != 0) failed = 1;
             published++;
         }
         amqp_frame_t frame;
@@ -92,10 +88,11 @@ double carillon_broker_loop(int port, const char *exchange, const char *queue, i
             amqp_basic_ack_t *ack = frame.payload.method.decoded;
             if (ack->multiple) confirmed = ack->delivery_tag;
             else confirmed++;
+            if (loop_turn_wait(&consumer.turn) != 0) failed = 1;
         } else failed = 1;
     }
     pthread_join(thread, NULL);
-    double seconds = (double)(now() - begin) / 1e9;
+    double seconds = (double)(loop_now() - begin) / 1e9;
     free(body);
     amqp_connection_state_t both[] = {publishing, consuming};
     for (int index = 0; index < 2; index++) {

@@ -1,77 +1,76 @@
 #include "CBenchmark.h"
+#include "loop.h"
 #include <hiredis/hiredis.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
-
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 struct consumer {
     redisContext *connection;
-    const char *stream, *group;
+    const char *name;
     int count;
     uint64_t *latencies;
     int failed;
+    struct loop_turn turn;
 };
 
-// Reads as many entries as there are, up to 250, and acknowledges each answer's entries with one command.
+// One answer of XREADGROUP at a time: takes each entry, then acknowledges them all in one command.
 static void *consume(void *argument) {
     struct consumer *self = argument;
-    const char *acknowledge[3 + 250];
+    const char *arguments[4 + 250];
+    arguments[0] = "XACK";
+    arguments[1] = self->name;
+    arguments[2] = "workers";
     int received = 0;
-    while (received < self->count && !self->failed) {
-        redisReply *reply = redisCommand(
-            self->connection, "XREADGROUP GROUP %s raw COUNT 250 BLOCK 1000 STREAMS %s >", self->group, self->stream);
-        if (!reply || reply->type == REDIS_REPLY_ERROR) self->failed = 1;
+    while (received < self->count) {
+        redisReply *reply = redisCommand(self->connection, "XREADGROUP GROUP workers one COUNT 250 BLOCK 5000 STREAMS %s >", self->name);
         if (!reply || reply->type != REDIS_REPLY_ARRAY) {
-            if (reply) freeReplyObject(reply);
-            continue;
+            self->failed = 1;
+            break;
         }
         redisReply *entries = reply->element[0]->element[1];
-        acknowledge[0] = "XACK", acknowledge[1] = self->stream, acknowledge[2] = self->group;
         for (size_t index = 0; index < entries->elements; index++) {
-            redisReply *fields = entries->element[index]->element[1];
-            acknowledge[3 + index] = entries->element[index]->element[0]->str;
-            for (size_t field = 0; field + 1 < fields->elements; field += 2) {
-                if (strcmp(fields->element[field]->str, "payload") != 0) continue;
-                uint64_t sent = 0;
-                if (fields->element[field + 1]->len >= sizeof sent) memcpy(&sent, fields->element[field + 1]->str, sizeof sent);
-                if (received < self->count) self->latencies[received] = now() - sent;
-            }
-            received++;
+            redisReply *entry = entries->element[index], *fields = entry->element[1];
+            redisReply *body = fields->element[1];
+            if (received < self->count) self->latencies[received++] = loop_latency(body->str, (size_t)body->len);
+            arguments[3 + index] = entry->element[0]->str;
         }
-        redisReply *done = redisCommandArgv(self->connection, 3 + (int)entries->elements, acknowledge, NULL);
-        if (!done) self->failed = 1;
-        else freeReplyObject(done);
+        redisReply *done = redisCommandArgv(self->connection, (int)(3 + entries->elements), arguments, NULL);
+        if (!done || done->type != REDIS_REPLY_INTEGER) self->failed = 1;
+        if (done) freeReplyObject(done);
         freeReplyObject(reply);
+        if (self->failed) break;
+        loop_turn_done(&self->turn);
     }
     return NULL;
 }
 
-double carillon_redis_loop(int port, const char *stream, const char *group, int count, int in_flight, size_t length, uint64_t *latencies) {
-    redisContext *publishing = redisConnect("127.0.0.1", port), *consuming = redisConnect("127.0.0.1", port);
-    if (!publishing || !consuming || publishing->err || consuming->err) return -1;
-    struct consumer consumer = {consuming, stream, group, count, latencies, 0};
+static redisContext *connect_to(const char *host, int port) {
+    redisContext *connection = redisConnect(host, port);
+    return connection && connection->err == 0 ? connection : NULL;
+}
+
+double carillon_redis_loop(const char *host, int port, const char *name, int count, int in_flight, size_t length, uint64_t *latencies) {
+    redisContext *publishing = connect_to(host, port), *consuming = connect_to(host, port);
+    if (!publishing || !consuming) return -1;
+    redisReply *created = redisCommand(consuming, "XGROUP CREATE %s workers $ MKSTREAM", name);  // BUSYGROUP when it is there already
+    if (created) freeReplyObject(created);
+    struct consumer consumer = {.connection = consuming, .name = name, .count = count, .latencies = latencies};
+    loop_turn_begin(&consumer.turn, in_flight);
     pthread_t thread;
     if (pthread_create(&thread, NULL, consume, &consumer) != 0) return -1;
+
     char *body = calloc(1, length);
-    uint64_t begin = now();
+    uint64_t begin = loop_now();
     int published = 0, confirmed = 0, failed = 0;
     while (confirmed < count && !failed) {
         while (published < count && published - confirmed < in_flight) {
-            char identifier[40];
-            snprintf(identifier, sizeof identifier, "00000000-0000-4000-8000-%012d", published);
-            uint64_t sent = now();
-            memcpy(body, &sent, sizeof sent);
-            const char *words[] = {"XADD", stream, "*", "id", identifier, "type", "application/octet-stream", "payload", body};
-            size_t lengths[] = {4, strlen(stream), 1, 2, strlen(identifier), 4, 24, 7, length};
-            if (redisAppendCommandArgv(publishing, 9, words, lengths) != REDIS_OK) failed = 1;
+            char identifier[48];
+            int size = snprintf(identifier, sizeof identifier, "00000000-0000-4000-8000-%012d", published);
+            loop_stamp(body);
+            const char *arguments[] = {"XADD", name, "*", "payload", body, "id", identifier, "content-type", "application/octet-stream"};
+            size_t lengths[] = {4, strlen(name), 1, 7, length, 2, (size_t)size, 12, 24};
+            if (redisAppendCommandArgv(publishing, 9, arguments, lengths) != REDIS_OK) failed = 1;
             published++;
         }
         redisReply *reply = NULL;
@@ -84,9 +83,10 @@ double carillon_redis_loop(int port, const char *stream, const char *group, int 
             reply = NULL;
             confirmed++;
         }
+        if (loop_turn_wait(&consumer.turn) != 0) failed = 1;
     }
     pthread_join(thread, NULL);
-    double seconds = (double)(now() - begin) / 1e9;
+    double seconds = (double)(loop_now() - begin) / 1e9;
     free(body);
     redisFree(publishing);
     redisFree(consuming);
