@@ -29,6 +29,7 @@ let cLibraries: [Target] = [
     .systemLibrary(name: "CMicroHTTPD"),  // libmicrohttpd-dev: HTTP server; fastest of those measured, and can be made strict
     .systemLibrary(name: "CCurl"),  // libcurl4-openssl-dev: HTTP client with TLS, proxies, streaming
     .systemLibrary(name: "CRabbitMQ"),  // librabbitmq-dev: AMQP 0-9-1
+    .systemLibrary(name: "CZlib"),  // zlib1g-dev: bodies that peers have compressed (gzip, deflate, zip)
     .systemLibrary(name: "CRDKafka"),  // librdkafka-dev: the Kafka protocol, as most clients use it; with a mock cluster for tests
     .systemLibrary(name: "CHiredis"),  // libhiredis-dev: writes and reads the Redis protocol; the connection is ours (TLS, limits)
     .systemLibrary(name: "CGit2"),  // libgit2-dev: Git objects without a working tree
@@ -57,7 +58,7 @@ let ground: [Target] = [
 let streams: [Target] = [
     library("Streams", ["JSON", "Lifecycle", "Locking", "Telemetry"]),
     library("LocalBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "SQLite", "ThreadExecutor"]),
-    library("RabbitMQBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CPosix"]),
+    library("RabbitMQBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CZlib", "CPosix"]),
     library("KafkaBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRDKafka", "CPosix"]),
     library("RedisBinder", ["Streams", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CHiredis", "CPosix"]),
     library("HTTPBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "HTTP", "HTTPClient"]),
@@ -144,9 +145,7 @@ let benchmarks: [Target] = [
     .executableTarget(
         name: "Benchmark",
         dependencies: [
-            "CBenchmark", "HTTP", "HTTPClient", "HTTPServer", "KafkaBinder", "Lifecycle", "LocalBinder", "RabbitMQBinder", "RedisBinder",
-            "Roles", "Settings", "Streams",
-            "Telemetry",
+            "Binders", "CBenchmark", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Roles", "Settings", "Streams", "Telemetry",
         ],
         swiftSettings: features),
 ]
@@ -169,7 +168,8 @@ let testTargets: [Target] = [
     tests("OptionsTests", ["Options"]),
     tests("StreamsTests", ["Streams", "LocalBinder", "Lifecycle", "Locking", "Telemetry"]),
     tests("LocalBinderTests", ["LocalBinder", "Streams", "Lifecycle", "Locking", "SQLite", "Telemetry"]),
-    tests("RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests(
+        "RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "CZlib", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("KafkaBinderTests", ["KafkaBinder", "Bus", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("RedisBinderTests", ["RedisBinder", "Crypto", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("BinderConformanceTests", ["Binders", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),

@@ -5,11 +5,14 @@ import ThreadExecutor
 
 /// One connection with exactly one channel: the library loses frames of a second one. Every call on the one thread that made it, but `SocketGuard`.
 final class AMQPConnection {
-    private let raw: amqp_connection_state_t
-    private let socket: SocketGuard
-    private let channel: amqp_channel_t = 1
+    let raw: amqp_connection_state_t
+    let socket: SocketGuard
+    let channel: amqp_channel_t = 1
     private var content = ContentAssembler()
     let arena = AMQPArena()
+    let outgoing = OutgoingFrames()
+    /// Whether frames are collected and sent by ourselves: only the library can send through TLS.
+    let collects: Bool
     /// Bytes that a frame may have; a message's properties must fit in one.
     let frameMax: Int
     let descriptor: Int32
@@ -62,6 +65,7 @@ final class AMQPConnection {
         amqp_channel_open(raw, 1)
         if let failure = AMQPFailure(reply: amqp_get_rpc_reply(raw), doing: "opening a channel at \(place)") { throw failure }
         frameMax = Int(amqp_get_frame_max(raw))
+        collects = configuration.tls == nil
         self.raw = raw
         self.address = address
         self.socket = guardian
@@ -92,6 +96,7 @@ final class AMQPConnection {
 
     /// Says goodbye, so that the broker takes back at once what is not settled and logs no lost client.
     func close(within limit: Duration = .seconds(2)) {
+        try? flush()
         var limit = timeval(limit)
         amqp_set_rpc_timeout(raw, &limit)
         amqp_connection_close(raw, 200)
@@ -99,6 +104,7 @@ final class AMQPConnection {
 
     /// After the broker closed the channel with an error: opens it again.
     func reopenChannel() throws(AMQPFailure) {
+        outgoing.removeAll()  // it was for the channel that is gone
         var ok = amqp_channel_close_ok_t()
         try sent(amqp_send_method(raw, channel, AMQPMethod.channelCloseOk, &ok), "channel")
         amqp_channel_open(raw, channel)
@@ -107,42 +113,51 @@ final class AMQPConnection {
 
     // MARK: Synchronous calls
 
+    func sent(_ status: Int32, _ what: String) throws(AMQPFailure) {
+        guard status == AMQP_STATUS_OK.rawValue else { throw AMQPFailure(status: status, doing: what) }
+    }
+
     private func answered(_ what: String) throws(AMQPFailure) {
         arena.recycle()
         if let failure = AMQPFailure(reply: amqp_get_rpc_reply(raw), doing: what) { throw failure }
     }
 
     func declareExchange(_ name: String, type: String, passive: Bool = false) throws(AMQPFailure) {
+        try flush()
         amqp_exchange_declare(raw, channel, arena.bytes(name), arena.bytes(type), passive ? 1 : 0, 1, 0, 0, amqp_table_t())
         try answered("exchange \(name)")
     }
 
-    /// Returns how many messages wait in it.
+    /// Returns how many messages wait in it, and how many consumers it has.
     @discardableResult
     func declareQueue(
         _ name: String, durable: Bool, exclusive: Bool = false, autoDelete: Bool = false, passive: Bool = false,
         arguments: [(name: String, value: HeaderValue)] = []
-    ) throws(AMQPFailure) -> Int {
+    ) throws(AMQPFailure) -> (ready: Int, consumers: Int) {
+        try flush()
         let ok = amqp_queue_declare(
             raw, channel, arena.bytes(name), passive ? 1 : 0, durable ? 1 : 0, exclusive ? 1 : 0, autoDelete ? 1 : 0,
             arena.table(arguments))
-        let waiting = ok.map { Int($0.pointee.message_count) } ?? 0
+        let counts = ok.map { (Int($0.pointee.message_count), Int($0.pointee.consumer_count)) } ?? (0, 0)
         try answered("queue \(name)")
-        return waiting
+        return counts
     }
 
     func bind(queue: String, to exchange: String, routingKey: String) throws(AMQPFailure) {
+        try flush()
         amqp_queue_bind(raw, channel, arena.bytes(queue), arena.bytes(exchange), arena.bytes(routingKey), amqp_table_t())
         try answered("binding of \(queue) to \(exchange)")
     }
 
     func selectConfirms() throws(AMQPFailure) {
+        try flush()
         amqp_confirm_select(raw, channel)
         try answered("publisher confirms")
     }
 
     /// Returns the consumer's tag after the broker's consume-ok: from then on every message of the queue comes here.
     func consume(queue: String, prefetch: Int, exclusive: Bool) throws(AMQPFailure) -> String {
+        try flush()
         amqp_basic_qos(raw, channel, 0, UInt16(clamping: max(1, prefetch)), 0)
         try answered("prefetch of \(queue)")
         let ok = amqp_basic_consume(raw, channel, arena.bytes(queue), amqp_bytes_t(), 0, 0, exclusive ? 1 : 0, amqp_table_t())
@@ -151,53 +166,20 @@ final class AMQPConnection {
         return tag
     }
 
-    // MARK: Sending
-
-    private func sent(_ status: Int32, _ what: String) throws(AMQPFailure) {
-        guard status == AMQP_STATUS_OK.rawValue else { throw AMQPFailure(status: status, doing: what) }
-    }
-
-    func publish(
-        exchange: String, routingKey: String, mandatory: Bool, properties: inout amqp_basic_properties_t, body: [UInt8]
-    ) throws(AMQPFailure) {
-        let exchange = arena.bytes(exchange)
-        let key = arena.bytes(routingKey)
-        socket.sending(true)
-        let status = body.withUnsafeBytes { bytes in
-            let payload = amqp_bytes_t(len: bytes.count, bytes: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
-            return amqp_basic_publish(raw, channel, exchange, key, mandatory ? 1 : 0, 0, &properties, payload)
-        }
-        socket.sending(false)
-        try sent(status, "publish")
-    }
-
-    func ack(_ tag: UInt64, multiple: Bool) throws(AMQPFailure) {
-        try sent(amqp_basic_ack(raw, channel, tag, multiple ? 1 : 0), "acknowledgement")
-    }
-
-    /// `requeue`: deliver it again; otherwise the broker drops it, or dead-letters it where the queue says so.
-    func reject(_ tag: UInt64, requeue: Bool) throws(AMQPFailure) {
-        try sent(amqp_basic_reject(raw, channel, tag, requeue ? 1 : 0), "rejection")
-    }
-
-    /// Asks for no more deliveries; those under way still come.
-    func cancelConsumer(_ tag: String) throws(AMQPFailure) {
-        var cancel = amqp_basic_cancel_t(consumer_tag: arena.bytes(tag), nowait: 1)
-        let status = amqp_send_method(raw, channel, AMQPMethod.basicCancel, &cancel)
-        arena.recycle()
-        try sent(status, "end of the subscription")
-    }
-
     // MARK: Receiving
 
-    /// Hands everything that has come to `handler`, at most `most` frames, without waiting. Returns how many frames there were.
+    /// Sends what was collected, and hands everything that has come to `handler`, at most `most` frames, without waiting. Returns how many frames
+    /// there were; more may be at hand where `most` was reached.
     /// Sends heartbeats and notices missing ones on the way, so it must be called all the time.
     func receive(most: Int = 512, _ handler: (AMQPEvent) throws(AMQPFailure) -> Void) throws(AMQPFailure) -> Int {
         var frames = 0
         var now = timeval()
         var frame = amqp_frame_t()
+        try flush()
         defer { amqp_maybe_release_buffers(raw) }
         while frames < most {
+            // Asking the socket once more costs two calls to the system, and whoever waits on it is told anyway; TLS may have read ahead.
+            if frames > 0, collects, amqp_data_in_buffer(raw) == 0, amqp_frames_enqueued(raw) == 0 { return frames }
             let status = amqp_simple_wait_frame_noblock(raw, &frame, &now)
             if status == AMQP_STATUS_TIMEOUT.rawValue { return frames }
             try sent(status, "connection")

@@ -16,8 +16,11 @@ protocol ConnectionRole: AnyObject, Sendable {
     func received(_ event: AMQPEvent, on connection: AMQPConnection) throws(AMQPFailure)
     /// After all that had come was handed to `received`.
     func receivedAll(on connection: AMQPConnection) throws(AMQPFailure)
-    /// Does what other threads asked for; `connection` is nil while there is none. Returns whether there was something to do.
-    func work(_ connection: AMQPConnection?) throws(AMQPFailure) -> Bool
+    /// Does what other threads asked for; `connection` is nil while there is none. Returns whether there was something to do. Nothing may be
+    /// put off when it is `ending`.
+    func work(_ connection: AMQPConnection?, ending: Bool) throws(AMQPFailure) -> Bool
+    /// On the monotonic clock, when `work` has something to do that it has put off.
+    var wakeAt: UInt64? { get }
     /// The connection was lost or could not be made.
     func lost(_ failure: AMQPFailure)
     /// Whether something waits for a moment that `work` must notice.
@@ -49,6 +52,10 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
     private var nextAddress = 0
     private var backOff: BackOff
     private var connectedAt: UInt64 = 0
+    /// Whether the socket may have something; asking it costs two calls to the system.
+    private var readable = false
+    /// When the library must be called in any case, because it sends heartbeats and notices missing ones.
+    private var nextCare: UInt64 = 0
     private var generator = SystemRandomNumberGenerator()
 
     init(_ configuration: RabbitMQConfiguration, role: any ConnectionRole, log: Log) {
@@ -97,24 +104,33 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
         do throws(AMQPFailure) {
             // Asked before the work is done: what was handed over before the end was asked for, an acceptance say, must be told to the broker.
             let ending = control.withLock { $0.ending }
-            var busy = try role.work(connection)
+            var busy = try role.work(connection, ending: ending)
             if ending { return finish() }
             if connection == nil, Monotonic.now >= nextAttempt {
                 try connect()
                 busy = true
             }
             if let connection {
-                let frames = try connection.receive { event throws(AMQPFailure) in try role.received(event, on: connection) }
-                if frames > 0 {
-                    try role.receivedAll(on: connection)
-                    busy = true
-                }
+                if readable || Monotonic.now >= nextCare, try receive(on: connection) { busy = true }
+                try connection.flush()
             }
-            if !busy { wait() }
+            wait(blocking: !busy)
         } catch {
             lose(error)
         }
     }
+
+    /// Hands on what has come; returns whether there was something.
+    private func receive(on connection: AMQPConnection) throws(AMQPFailure) -> Bool {
+        let most = 512
+        let frames = try connection.receive(most: most) { event throws(AMQPFailure) in try role.received(event, on: connection) }
+        readable = frames >= most
+        nextCare = Monotonic.now + care
+        if frames > 0 { try role.receivedAll(on: connection) }
+        return frames > 0
+    }
+
+    private var care: UInt64 { max(100_000_000, configuration.heartbeat.nanoseconds / 4) }
 
     private func connect() throws(AMQPFailure) {
         let address = configuration.addresses[nextAddress % configuration.addresses.count]
@@ -125,6 +141,7 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
             throw error
         }
         connection = fresh
+        readable = true
         connectedAt = Monotonic.now
         connections.wrappingAdd(1, ordering: .relaxed)
         log.debug("connected to RabbitMQ", ["address": "\(address)", "connection": role.purpose])
@@ -134,6 +151,7 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
         let had = connection != nil
         if case .reply = failure.cause { connection?.close() } else if failure.cause == .cancelled { connection?.close() }
         connection = nil
+        readable = false
         // A connection that stood for a while starts a new row of pauses; one that breaks at once does not.
         if had, Monotonic.now - connectedAt > 5_000_000_000 { backOff.reset() }
         var pause = backOff.next(using: &generator)
@@ -146,19 +164,28 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
             ["connection": role.purpose, "reason": failure.text, "next-attempt": "\(pause.milliseconds) ms"])
     }
 
-    private func wait() {
-        guard role.wakeUp.maySleep() else { return }
-        var descriptors = [pollfd(fd: role.wakeUp.descriptor, events: Int16(POLLIN), revents: 0)]
-        var limit = role.hasDeadlines ? 100 : 1000
-        if let connection {
-            descriptors.append(pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0))
-            limit = min(limit, max(100, configuration.heartbeat.milliseconds / 4))  // heartbeats go out only while frames are read
-        } else {
-            let now = Monotonic.now
-            limit = min(limit, nextAttempt > now ? Int((nextAttempt - now) / 1_000_000) + 1 : 0)
+    /// Waits for the socket, a call, or the moment of something put off; without `blocking` it only looks whether the socket has something.
+    private func wait(blocking: Bool) {
+        let sleeps = blocking && !readable && role.wakeUp.maySleep()
+        if readable, !sleeps { return }
+        var limit = 0
+        if sleeps {
+            limit = role.hasDeadlines ? 100 : 1000
+            if let moment = role.wakeAt { limit = min(limit, Self.milliseconds(until: moment)) }
+            limit = min(limit, Self.milliseconds(until: connection == nil ? nextAttempt : nextCare))
         }
-        _ = poll(&descriptors, nfds_t(descriptors.count), Int32(limit))
-        if descriptors[0].revents != 0 { role.wakeUp.clear() }
+        let none = pollfd(fd: -1, events: 0, revents: 0)
+        let socket = connection.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) } ?? none
+        var descriptors = (sleeps ? pollfd(fd: role.wakeUp.descriptor, events: Int16(POLLIN), revents: 0) : none, socket)
+        _ = withUnsafeMutableBytes(of: &descriptors) { poll($0.bindMemory(to: pollfd.self).baseAddress, 2, Int32(limit)) }
+        if descriptors.0.revents != 0 { role.wakeUp.clear() }
+        if descriptors.1.revents != 0 { readable = true }
+    }
+
+    /// Rounded up, so that the moment has come when the wait ends.
+    private static func milliseconds(until moment: UInt64) -> Int {
+        let now = Monotonic.now
+        return moment > now ? Int(min((moment - now + 999_999) / 1_000_000, 1000)) : 0
     }
 
     private func finish() {

@@ -10,8 +10,12 @@ struct AMQPDelivery {
     /// The properties as they came on the wire, for copies that must keep every type.
     var properties: [UInt8] = []
     var envelope: Envelope
-    /// What the headers say: 1 unless it is a copy made for a later attempt.
+    /// What the headers say: 1 unless it is a copy made for a later attempt, or a quorum queue has counted.
     var attempt = 1
+    /// Whether the headers call the body a batch of Spring's.
+    var isBatch = false
+    /// Whether there is a content encoding.
+    var isEncoded = false
 }
 
 /// Puts method, header and body frames of one channel together.

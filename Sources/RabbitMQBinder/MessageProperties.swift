@@ -16,6 +16,10 @@ enum MessageProperties {
     static let attempts = "carillon-attempts"
     static let kind = "carillon-kind"
     static let rejected = "carillon-rejected"
+    /// The envelope's header for a property that is seldom set.
+    static let contentEncoding = "amqp_contentEncoding"
+    private static let rare =
+        AMQPFlag.correlation | AMQPFlag.replyTo | AMQPFlag.contentEncoding | AMQPFlag.type | AMQPFlag.application
     /// All that is set on the way to the dead-letter queue.
     static let failure: [String] = [
         "retry-count", "x-exception-message", "x-exception-stacktrace", "x-original-exchange", "x-original-routingKey", attempts, kind,
@@ -24,6 +28,10 @@ enum MessageProperties {
     /// What the broker adds on the way through a queue that delays; only taken out of copies that were made for a later attempt.
     static let traces: Set<String> = ["x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason"]
     private static let absent: Set<String> = [key, milliseconds, attempt, exchange, routingKey]
+    /// What Spring keeps off the wire too: it means something inside one process only.
+    private static let local: Set<String> = ["scst_partition", "sourceData", "deliveryAttempt", "rabbitmq_streamContext"]
+    /// How often a quorum queue has handed the message out before.
+    static let deliveries = "x-delivery-count"
 
     /// Properties of a new message; valid until `arena` is recycled.
     static func write(_ envelope: Envelope, in arena: AMQPArena) -> amqp_basic_properties_t {
@@ -40,9 +48,12 @@ enum MessageProperties {
         properties.timestamp = UInt64(max(0, time / 1000))
         if envelope.headers.isEmpty, envelope.key == nil, (envelope.timestamp ?? 0) % 1000 == 0 { return properties }
         var headers: [(name: String, value: HeaderValue)] = []
-        for (name, value) in envelope.headers.sorted(by: { $0.key < $1.key }) where !take(name, value, into: &properties, arena) {
+        for (name, value) in envelope.headers.sorted(by: { $0.key < $1.key })
+        where !local.contains(name) && !take(name, value, into: &properties, arena) {
             headers.append((name, value))
         }
+        // For queues of several priorities; it stays in the table too, as Spring does it.
+        if case .integer(let priority)? = envelope.headers["priority"] { properties.priority = UInt8(clamping: priority) }
         if let key = envelope.key { headers.append((Self.key, .string(key))) }
         if let timestamp = envelope.timestamp, timestamp % 1000 != 0 { headers.append((milliseconds, .integer(timestamp))) }
         properties._flags |= AMQPFlag.headers
@@ -62,7 +73,7 @@ enum MessageProperties {
         case "amqp_replyTo":
             properties._flags |= AMQPFlag.replyTo
             properties.reply_to = arena.bytes(text)
-        case "amqp_contentEncoding":
+        case contentEncoding:
             properties._flags |= AMQPFlag.contentEncoding
             properties.content_encoding = arena.bytes(text)
         case "amqp_expiration" where UInt32(text) != nil:  // anything but a number closes the channel
@@ -91,11 +102,16 @@ enum MessageProperties {
             envelope.timestamp = Int64(clamping: min(properties.timestamp, UInt64(Int64.max / 1000))) * 1000
         }
         if flags & AMQPFlag.headers != 0 {
-            let headers = HeaderValue.members(properties.headers)
+            var headers = HeaderValue.members(properties.headers)
             if case .string(let key)? = headers[Self.key] { envelope.key = key }
             if case .integer(let time)? = headers[milliseconds] { envelope.timestamp = time }
+            if let count = headers.removeValue(forKey: deliveries)?.integer, count > 0 {
+                delivery.attempt += Int(clamping: min(count, 1 << 32))
+                delivery.redelivered = false  // it is counted in already
+            }
+            delivery.isBatch = headers[SpringBatch.header] == SpringBatch.format
             if let count = headers[attempt]?.integer, count > 1 {
-                delivery.attempt = Int(clamping: count)
+                delivery.attempt += Int(clamping: count) - 1
                 if let origin = headers[exchange]?.text { delivery.exchange = origin }
                 if let origin = headers[routingKey]?.text { delivery.routingKey = origin }
                 envelope.headers = headers.filter { !absent.contains($0.key) && !traces.contains($0.key) }
@@ -103,21 +119,23 @@ enum MessageProperties {
                 envelope.headers = headers.contains { absent.contains($0.key) } ? headers.filter { !absent.contains($0.key) } : headers
             }
         }
-        for (name, value) in [
-            ("amqp_correlationId", text(AMQPFlag.correlation, properties.correlation_id)),
-            ("amqp_replyTo", text(AMQPFlag.replyTo, properties.reply_to)),
-            ("amqp_contentEncoding", text(AMQPFlag.contentEncoding, properties.content_encoding)),
-            ("amqp_type", text(AMQPFlag.type, properties.type)), ("amqp_appId", text(AMQPFlag.application, properties.app_id)),
-        ] {
-            if let value { envelope.headers[name] = .string(value) }
+        if flags & rare != 0 {
+            for (name, flag, value) in [
+                ("amqp_correlationId", AMQPFlag.correlation, properties.correlation_id),
+                ("amqp_replyTo", AMQPFlag.replyTo, properties.reply_to),
+                (contentEncoding, AMQPFlag.contentEncoding, properties.content_encoding), ("amqp_type", AMQPFlag.type, properties.type),
+                ("amqp_appId", AMQPFlag.application, properties.app_id),
+            ] where flags & flag != 0 { envelope.headers[name] = .string(String(lossy: value)) }
+            delivery.isEncoded = flags & AMQPFlag.contentEncoding != 0
         }
         delivery.envelope = envelope
     }
 
     /// The properties of a message as they came, with `changes` set in its headers (nil takes one out) and the timestamp left out where
-    /// asked for. Nil when they cannot be read back.
+    /// asked for; `record`: for one message out of a batch. Nil when they cannot be read back.
     static func copy(
-        _ raw: [UInt8], changes: [(name: String, value: HeaderValue?)], withoutTimestamp: Bool, in arena: AMQPArena
+        _ raw: [UInt8], changes: [(name: String, value: HeaderValue?)], withoutTimestamp: Bool, record: BatchRecord? = nil,
+        in arena: AMQPArena
     ) -> amqp_basic_properties_t? {
         var decoded: UnsafeMutableRawPointer?
         guard amqp_decode_properties(60, arena.raw, arena.bytes(raw), &decoded) == AMQP_STATUS_OK.rawValue, let decoded else { return nil }
@@ -139,6 +157,15 @@ enum MessageProperties {
         properties.delivery_mode = 2
         properties._flags &= ~AMQPFlag.expiration  // it counts from the first publish, and the copy's time starts anew
         if withoutTimestamp { properties._flags &= ~AMQPFlag.timestamp }
+        if let record {
+            properties._flags |= AMQPFlag.messageID
+            properties.message_id = arena.bytes(record.id)
+            properties._flags &= ~AMQPFlag.contentEncoding
+            if let encoding = record.contentEncoding {
+                properties._flags |= AMQPFlag.contentEncoding
+                properties.content_encoding = arena.bytes(encoding)
+            }
+        }
         return properties
     }
 }

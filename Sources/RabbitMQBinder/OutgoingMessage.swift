@@ -8,7 +8,7 @@ struct OutgoingMessage: Sendable {
     enum Properties: Sendable {
         case new(Envelope)
         /// Those of a received message, with changes.
-        case copy([UInt8], changes: [(name: String, value: HeaderValue?)], withoutTimestamp: Bool)
+        case copy([UInt8], changes: [(name: String, value: HeaderValue?)], withoutTimestamp: Bool, record: BatchRecord?)
     }
     var exchange: String
     var routingKey: String

@@ -77,7 +77,9 @@ final class Publisher: ConnectionRole, @unchecked Sendable {  // what is not in 
         inbox.withLock { $0.readiness = .ready }
     }
 
-    func work(_ connection: AMQPConnection?) throws(AMQPFailure) -> Bool {
+    var wakeAt: UInt64? { nil }
+
+    func work(_ connection: AMQPConnection?, ending: Bool) throws(AMQPFailure) -> Bool {
         let arrived = inbox.withLock { inbox in
             let arrived = inbox.arrived
             inbox.arrived = []
@@ -128,10 +130,11 @@ final class Publisher: ConnectionRole, @unchecked Sendable {  // what is not in 
                 guard HeaderValue.table(envelope.headers).encodedSize + (envelope.key?.utf8.count ?? 0) < room else { return nil }
             }
             return MessageProperties.write(envelope, in: connection.arena)
-        case .copy(let raw, let changes, let withoutTimestamp):
+        case .copy(let raw, let changes, let withoutTimestamp, let record):
             let added = changes.reduce(0) { $0 + 1 + $1.name.utf8.count + ($1.value?.encodedSize ?? 0) }
             guard raw.count + added < room else { return nil }
-            return MessageProperties.copy(raw, changes: changes, withoutTimestamp: withoutTimestamp, in: connection.arena)
+            return MessageProperties.copy(
+                raw, changes: changes, withoutTimestamp: withoutTimestamp, record: record, in: connection.arena)
         }
     }
 

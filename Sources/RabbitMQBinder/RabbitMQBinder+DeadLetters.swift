@@ -3,12 +3,16 @@ import ThreadExecutor
 
 extension RabbitMQBinder: DeadLetterKeeping {
     package func deadLetters(of destination: Destination, group: ConsumerGroup, limit: Int) async throws(BinderError) -> [DeadLetter] {
-        try await visit(destination, group, limit: limit) { _, deliveries in deliveries.map(Self.letter) }
+        let limits = InflationLimits(largest: configuration.largestInflated, ratio: configuration.inflationRatio)
+        return try await visit(destination, group, limit: limit) { _, deliveries in
+            deliveries.map { Self.letter($0, within: limits) }
+        }
     }
 
     package func replay(_ ids: [String]?, of destination: Destination, group: ConsumerGroup) async throws(BinderError) -> Int {
         let chosen = ids.map(Set.init)
         let limit = configuration.publishLimit
+        let topology = topology(of: destination, group: group, partition: nil)
         return try await visit(destination, group, limit: .max) { connection, deliveries throws(AMQPFailure) in
             try connection.selectConfirms()
             let wanted = deliveries.filter { chosen?.contains($0.envelope.id) ?? true }
@@ -19,9 +23,9 @@ extension RabbitMQBinder: DeadLetterKeeping {
                         delivery.properties, changes: changes, withoutTimestamp: false, in: connection.arena)
                 else { throw AMQPFailure(.broken, "properties of a dead letter") }
                 defer { connection.arena.recycle() }
-                // A dead letter's routing key is the queue that it came from.
+                // A dead letter's routing key is the queue that it came from, unless the options say another.
                 try connection.publish(
-                    exchange: "", routingKey: delivery.routingKey, mandatory: true, properties: &properties,
+                    exchange: "", routingKey: topology.origin(ofLetterBy: delivery.routingKey), mandatory: true, properties: &properties,
                     body: delivery.envelope.payload)
             }
             let taken = try Self.confirmed(wanted.count, on: connection, within: limit)
@@ -44,8 +48,7 @@ extension RabbitMQBinder: DeadLetterKeeping {
         _ destination: Destination, _ group: ConsumerGroup, limit: Int,
         _ body: @escaping @Sendable (AMQPConnection, [AMQPDelivery]) throws(AMQPFailure) -> R
     ) async throws(BinderError) -> R {
-        let topology = QueueTopology(
-            destination: destination, group: group, partition: nil, deadLetters: true, prefix: configuration.prefix)
+        let topology = topology(of: destination, group: group, partition: nil)
         let configuration = configuration
         let executor = ThreadExecutor(name: "amqp-letters")
         defer { executor.stop() }
@@ -54,7 +57,7 @@ extension RabbitMQBinder: DeadLetterKeeping {
                 let connection = try AMQPConnection(
                     configuration, address: configuration.addresses[0], purpose: "dead letters", socket: SocketGuard())
                 defer { connection.close() }
-                let waiting = try connection.declareQueue(topology.deadLetterQueue, durable: true, passive: true)
+                let waiting = try connection.declareQueue(topology.deadLetterQueue, durable: true, passive: true).ready
                 let count = min(waiting, limit, Int(UInt16.max))
                 guard count > 0 else { return try body(connection, []) }
                 _ = try connection.consume(queue: topology.deadLetterQueue, prefetch: count, exclusive: false)
@@ -102,9 +105,11 @@ extension RabbitMQBinder: DeadLetterKeeping {
         return taken
     }
 
-    private static func letter(_ delivery: AMQPDelivery) -> DeadLetter {
+    private static func letter(_ delivery: AMQPDelivery, within limits: InflationLimits) -> DeadLetter {
         let headers = delivery.envelope.headers
-        var envelope = delivery.envelope
+        // Of a whole batch that the broker itself has dead-lettered there is one letter, shown as it is.
+        let parts = ReceivedContent.parts(of: delivery, within: limits)
+        var envelope = parts.count == 1 ? parts[0].envelope : delivery.envelope
         for name in MessageProperties.failure { envelope.headers[name] = nil }
         for name in MessageProperties.traces { envelope.headers[name] = nil }
         let reason = FailureReason(

@@ -26,6 +26,7 @@ package final class RabbitMQBinder: Binder {
     private let metrics: Metrics
     private let publisher: Publisher
     private let publishing: ConnectionThread
+    let inspection: Inspection
     private let opened = ShutdownSignal()
     private let state = Locked(State())
 
@@ -37,6 +38,7 @@ package final class RabbitMQBinder: Binder {
         let publishing = ConnectionThread(configuration, role: publisher, log: log)
         self.publisher = publisher
         self.publishing = publishing
+        inspection = Inspection(configuration)
     }
 
     package var readiness: Readiness {
@@ -69,6 +71,7 @@ package final class RabbitMQBinder: Binder {
         }
         for thread in left { await thread.end() }
         await publishing.end()
+        inspection.end()
     }
 
     /// Cuts connections whose thread hangs in a send.
@@ -104,18 +107,20 @@ package final class RabbitMQBinder: Binder {
             throw BinderError(.tooLarge, "the payload has \(envelope.payload.count) bytes; the limit is \(configuration.largestPayload)")
         }
         try Self.check(envelope)
-        let exchange = configuration.prefix + destination.name
+        let options = configuration.queueOptions(of: destination)
+        let exchange = configuration.exchange(of: destination)
         let message = OutgoingMessage(
             exchange: exchange, routingKey: try routingKey(of: envelope, to: destination), mandatory: configuration.mandatory,
             messageID: envelope.id, properties: .new(envelope), body: envelope.payload)
-        try await publisher.send(message, declaring: .exchange(exchange))
+        try await publisher.send(message, declaring: options.declaresExchange ? .exchange(exchange, options.exchangeType) : nil)
         return PublishReceipt(id: envelope.id)
     }
 
     func routingKey(of envelope: Envelope, to destination: Destination) throws(BinderError) -> String {
-        guard let count = configuration.partitions[destination.name] else { return destination.name }
+        let base = configuration.queueOptions(of: destination).routingKey ?? destination.name
+        guard !configuration.partitions.isEmpty, let count = configuration.partitions[destination.name] else { return base }
         guard let key = envelope.key else { throw BinderError(.invalid, "\(destination) has \(count) partitions: the event needs a key") }
-        return "\(destination.name)-\(Partitioning.partition(of: key, count: max(1, count)))"
+        return "\(base)-\(Partitioning.partition(of: key, count: max(1, count)))"
     }
 
     /// AMQP's short strings have a length byte.
@@ -135,19 +140,20 @@ package final class RabbitMQBinder: Binder {
     }
 
     package func prepare(group: ConsumerGroup, of destination: Destination) async throws(BinderError) {
-        let topology = QueueTopology(
-            destination: destination, group: group, partition: nil, deadLetters: true, prefix: configuration.prefix)
-        let partitions = configuration.partitions[destination.name].map { Array(0..<max(1, $0)) }
-        try claim(topology, for: destination)
-        guard let partitions else {
-            try await publisher.send(nil, declaring: .group(topology))
-            return
+        try claim(topology(of: destination, group: group, partition: nil), for: destination)
+        for part in topologies(of: destination, group: group) { try await publisher.send(nil, declaring: .group(part)) }
+    }
+
+    func topology(of destination: Destination, group: ConsumerGroup, partition: Int?) -> QueueTopology {
+        QueueTopology(destination: destination, group: group, partition: partition, deadLetters: true, configuration: configuration)
+    }
+
+    /// One for each partition where the destination has some.
+    func topologies(of destination: Destination, group: ConsumerGroup) -> [QueueTopology] {
+        guard let count = configuration.partitions[destination.name] else {
+            return [topology(of: destination, group: group, partition: nil)]
         }
-        for partition in partitions {
-            let part = QueueTopology(
-                destination: destination, group: group, partition: partition, deadLetters: true, prefix: configuration.prefix)
-            try await publisher.send(nil, declaring: .group(part))
-        }
+        return (0..<max(1, count)).map { topology(of: destination, group: group, partition: $0) }
     }
 
     private func claim(_ topology: QueueTopology, for destination: Destination) throws(BinderError) {

@@ -69,6 +69,14 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
     package var mandatory = false
     /// Destinations of several partitions: the event's key chooses the routing key `<destination>-<n>`.
     package var partitions: [String: Int] = [:]
+    /// How exchanges and queues are declared where `queues` says nothing else.
+    package var queueDefaults = RabbitMQQueueOptions()
+    /// The same for single destinations, by name.
+    package var queues: [String: RabbitMQQueueOptions] = [:]
+    /// A body that a peer has compressed may grow to this many bytes, and beyond the first MiB to this many for each byte that came; one
+    /// that grows further is handed on as it came.
+    package var largestInflated = 134_217_728
+    package var inflationRatio = 200
 
     package init(addresses: [Address], user: String = "guest", password: String = "guest", virtualHost: String = "/", tls: TLS? = nil) {
         self.addresses = addresses
@@ -78,9 +86,17 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
         self.tls = tls
     }
 
+    func queueOptions(of destination: Destination) -> RabbitMQQueueOptions {
+        queues.isEmpty ? queueDefaults : queues[destination.name] ?? queueDefaults
+    }
+
+    func exchange(of destination: Destination) -> String { prefix.isEmpty ? destination.name : prefix + destination.name }
+
     /// Reads `amqp://user:password@host:port,host2:port2/vhost`; `amqps://` for TLS. Missing parts are `guest`, `guest`, `localhost`, 5672
     /// (5671), `/`. Options after `?`: `heartbeat` (seconds), `prefix`, `name`, `cacertfile`, `certfile`, `keyfile`, `verify`
-    /// (`verify_peer` or `verify_none`), `mandatory` (`true`). Throws `.invalid`, never showing the password.
+    /// (`verify_peer` or `verify_none`), `mandatory` (`true`), and for the queues of all groups RabbitMQ's arguments without `x-`:
+    /// `message-ttl`, `expires` (milliseconds), `max-length`, `max-length-bytes`, `max-priority`, `overflow`, `queue-mode`,
+    /// `single-active-consumer`, `queue-type`, `delivery-limit`. Throws `.invalid`, never showing the password.
     package init(uri: String) throws(BinderError) {
         let tls: Bool
         var rest: Substring
@@ -154,8 +170,13 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
                 tls?.verifiesHost = value != "verify_none"
             }
         default:
+            if try queueDefaults.limits.set(name, value) { return }
             throw BinderError(
-                .invalid, "a RabbitMQ URI has no option \(name): heartbeat, prefix, name, mandatory, cacertfile, certfile, keyfile, verify")
+                .invalid,
+                """
+                a RabbitMQ URI has no option \(name): heartbeat, prefix, name, mandatory, cacertfile, certfile, keyfile, verify, message-ttl, \
+                expires, max-length, max-length-bytes, max-priority, overflow, queue-mode, single-active-consumer, queue-type, delivery-limit
+                """)
         }
     }
 

@@ -9,17 +9,32 @@ struct Settlement: DeliverySettlement {
     let subscription: Subscription
     let delivery: AMQPDelivery
     let generation: UInt64
+    /// For one message of several in a body.
+    var batch: (share: BatchShare, part: ReceivedContent.Part)?
     /// Spring keeps this much of a frame free for what it does not count.
     private static let headroom = 20_000
     private static let frame = 131_072
 
     func abandon() {
+        if let share = batch?.share, share.settle(handedBack: true) == nil { return }
         try? subscription.command(.requeue(delivery.tag), generation: generation)  // a lost connection gives it back by itself
     }
 
+    /// The delivery is done with, and the broker is told when the whole message is.
+    private func finish() throws(BinderError) {
+        guard let share = batch?.share else { return try subscription.command(.accept(delivery.tag), generation: generation) }
+        switch share.settle(handedBack: false) {
+        case nil: try subscription.demand(generation)
+        case false?: try subscription.command(.accept(delivery.tag), generation: generation)
+        case true?: try subscription.command(.requeue(delivery.tag), generation: generation)
+        }
+    }
+
+    private var envelope: Envelope { batch?.part.envelope ?? delivery.envelope }
+
     func settle(_ outcome: DeliveryOutcome) async throws(BinderError) {
         switch outcome {
-        case .accept: try subscription.command(.accept(delivery.tag), generation: generation)
+        case .accept: try finish()
         case .retry(let delay): try await copy(retry(after: delay))
         case .reject(let reason):
             guard let topology = subscription.topology, topology.deadLetters else {
@@ -28,8 +43,8 @@ struct Settlement: DeliverySettlement {
                     help: "Rejected deliveries that no dead-letter queue keeps.")
                 subscription.log.warning(
                     "a rejected event is dropped: its subscription keeps no dead letters",
-                    ["destination": subscription.destination.name, "id": delivery.envelope.id])
-                try subscription.command(.accept(delivery.tag), generation: generation)
+                    ["destination": subscription.destination.name, "id": envelope.id])
+                try finish()
                 return
             }
             try await copy((deadLetter(reason, topology), .deadLetters(topology)))
@@ -56,7 +71,7 @@ struct Settlement: DeliverySettlement {
             abandon()
             throw error
         }
-        try subscription.command(.accept(delivery.tag), generation: generation)
+        try finish()
     }
 
     private func retry(after delay: Duration) -> (OutgoingMessage, Declaration?) {
@@ -87,15 +102,22 @@ struct Settlement: DeliverySettlement {
         let message = reason.message.cut(toUTF8: room / 4)
         changes.append(("x-exception-message", .string(message)))
         changes.append(("x-exception-stacktrace", .string("\(reason.kind): \(reason.message)".cut(toUTF8: room - message.utf8.count))))
-        return self.message(to: topology.deadLetterExchange, key: topology.queue, changes: changes, withoutTimestamp: true)
+        return self.message(
+            to: topology.deadLetterExchange, key: topology.deadLetterRoutingKey, changes: changes, withoutTimestamp: true)
     }
 
     private func message(
         to exchange: String, key: String, changes: [(name: String, value: HeaderValue?)], withoutTimestamp: Bool
     ) -> OutgoingMessage {
-        OutgoingMessage(
-            exchange: exchange, routingKey: key, mandatory: true, messageID: delivery.envelope.id,
-            properties: .copy(delivery.properties, changes: changes, withoutTimestamp: withoutTimestamp), body: delivery.envelope.payload)
+        var changes = changes
+        changes.append((MessageProperties.deliveries, nil))
+        // A message alone is copied as it came, compressed where it was; one out of a batch is not what came.
+        if batch != nil { changes += [(SpringBatch.header, nil), (SpringBatch.decompressHeader, nil)] }
+        return OutgoingMessage(
+            exchange: exchange, routingKey: key, mandatory: true, messageID: envelope.id,
+            properties: .copy(
+                delivery.properties, changes: changes, withoutTimestamp: withoutTimestamp, record: batch?.part.record),
+            body: batch?.part.envelope.payload ?? delivery.envelope.payload)
     }
 }
 

@@ -27,6 +27,8 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         var positioned: [UInt64: CheckedContinuation<BinderError?, Never>] = [:]
         var nextWaiter: UInt64 = 0
         var commands: [Command] = []
+        /// One of the commands does not wait for others.
+        var urgent = false
         /// Counts connections: a delivery of an earlier one can no longer be settled.
         var generation: UInt64 = 0
         var queue = ""
@@ -40,12 +42,20 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
     let publisher: Publisher
     let topology: QueueTopology?
     let exchange: String
+    private let topic: RabbitMQQueueOptions
     let log: Log
     let metrics: Metrics
     private let shared = Locked(Shared())
     let wakeUp = WakeUp()
 
+    /// So many acceptances are told at once; fewer wait for more, no longer than `linger`.
+    private let plenty: Int
+    private static let linger: UInt64 = 1_000_000
+
     // The thread's own.
+    private(set) var wakeAt: UInt64?
+    private var toldAt: UInt64 = 0
+    private let limits: InflationLimits
     private var passive = false
     private var tags = UnsettledTags()
     private var incoming: [ReceivedEnvelope] = []
@@ -66,12 +76,15 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         self.publisher = publisher
         self.log = log
         self.metrics = metrics
-        exchange = configuration.prefix + destination.name
+        exchange = configuration.exchange(of: destination)
         purpose = destination.name
+        plenty = max(1, options.prefetch / 4)
+        limits = InflationLimits(largest: configuration.largestInflated, ratio: configuration.inflationRatio)
+        topic = configuration.queueOptions(of: destination)
         topology = group.map {
             QueueTopology(
                 destination: destination, group: $0, partition: options.partition, deadLetters: options.deadLetters,
-                prefix: configuration.prefix)
+                configuration: configuration)
         }
     }
 
@@ -119,9 +132,9 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
     }
 
     func next() async throws(BinderError) -> ReceivedEnvelope? {
+        if let early = shared.withLock({ Self.immediate(&$0) }) { return try early.get() }
         let result: Result<ReceivedEnvelope?, BinderError> = await withTaskCancellationHandler {
-            if let early = shared.withLock({ Self.immediate(&$0) }) { return early }
-            return await withCheckedContinuation { (waiter: Waiter) in
+            await withCheckedContinuation { (waiter: Waiter) in
                 let early = shared.withLock { shared -> Result<ReceivedEnvelope?, BinderError>? in
                     if let early = Self.immediate(&shared) { return early }
                     if Task.isCancelled { return .failure(BinderError(.cancelled, "waiting for a delivery was cancelled")) }
@@ -155,17 +168,30 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
 
     /// Hands a settlement to the thread. Throws `.unreachable` when the connection that brought the delivery is gone: it comes again.
     func command(_ command: Command, generation: UInt64) throws(BinderError) {
-        let (lost, first) = shared.withLock { shared -> (Bool, Bool) in
-            switch shared.phase {
-            case .ready where shared.generation == generation, .draining where shared.generation == generation:
-                shared.commands.append(command)
-                return (false, shared.commands.count == 1)
-            default: return (true, false)
-            }
+        let (lost, calls) = shared.withLock { shared -> (Bool, Bool) in
+            guard Self.holds(shared, generation) else { return (true, false) }
+            shared.commands.append(command)
+            if case .requeue = command { shared.urgent = true }
+            return (false, shared.urgent || shared.commands.count == 1 || shared.commands.count == plenty)
         }
-        if lost { throw BinderError(.unreachable, "the connection that brought this delivery is gone: RabbitMQ delivers it again") }
-        if first { wakeUp.call() }
+        if lost { throw Self.gone }
+        if calls { wakeUp.call() }
     }
+
+    /// Throws `.unreachable` when the connection that brought a delivery is gone: it comes again.
+    func demand(_ generation: UInt64) throws(BinderError) {
+        guard shared.withLock({ Self.holds($0, generation) }) else { throw Self.gone }
+    }
+
+    private static func holds(_ shared: Shared, _ generation: UInt64) -> Bool {
+        switch shared.phase {
+        case .ready, .draining: shared.generation == generation
+        default: false
+        }
+    }
+
+    private static let gone = BinderError(
+        .unreachable, "the connection that brought this delivery is gone: RabbitMQ delivers it again")
 
     /// No more deliveries; those in hand can still be settled.
     func drain() {
@@ -193,9 +219,12 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
             }
         } else {
             queue = QueueTopology.anonymousName(exchange: exchange, using: &generator)
-            try connection.declareExchange(exchange, type: "topic")
-            try connection.declareQueue(queue, durable: false, exclusive: true, autoDelete: true)
-            try connection.bind(queue: queue, to: exchange, routingKey: options.partition.map { "\(destination.name)-\($0)" } ?? "#")
+            if topic.declaresExchange { try connection.declareExchange(exchange, type: topic.exchangeType.rawValue) }
+            try connection.declareQueue(
+                queue, durable: false, exclusive: true, autoDelete: true, arguments: topic.limits.argumentsOfAnonymous)
+            for key in topic.bindingKeys(of: destination, partition: options.partition) {
+                try connection.bind(queue: queue, to: exchange, routingKey: key)
+            }
         }
         tags = UnsettledTags()
         incoming = []
@@ -205,6 +234,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
             shared.phase = .ready
             shared.queue = queue
             shared.commands = []
+            shared.urgent = false
             let waiters = Array(shared.positioned.values)
             shared.positioned = [:]
             return (shared.generation, waiters)
@@ -231,8 +261,21 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         guard tags.add(delivery.tag) else { throw AMQPFailure(.broken, "delivery tag \(delivery.tag) out of order") }
         guard !draining else { return }
         if delivery.redelivered { delivery.attempt += 1 }
-        let settlement = Settlement(subscription: self, delivery: delivery, generation: generation)
-        incoming.append(ReceivedEnvelope(envelope: delivery.envelope, attempt: delivery.attempt, position: nil, settlement: settlement))
+        guard delivery.isEncoded || delivery.isBatch else {
+            let settlement = Settlement(subscription: self, delivery: delivery, generation: generation)
+            incoming.append(ReceivedEnvelope(envelope: delivery.envelope, attempt: delivery.attempt, position: nil, settlement: settlement))
+            return
+        }
+        let parts = ReceivedContent.parts(of: delivery, within: limits) { reason in
+            log.warning(
+                "an event is handed on as it came", ["destination": destination.name, "id": delivery.envelope.id, "reason": reason])
+        }
+        let share = BatchShare(count: parts.count)
+        for part in parts {
+            let settlement = Settlement(
+                subscription: self, delivery: delivery, generation: generation, batch: part.record == nil ? nil : (share, part))
+            incoming.append(ReceivedEnvelope(envelope: part.envelope, attempt: delivery.attempt, position: nil, settlement: settlement))
+        }
     }
 
     func receivedAll(on connection: AMQPConnection) throws(AMQPFailure) {
@@ -248,14 +291,22 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         waiter?.resume(returning: .success(first))
     }
 
-    func work(_ connection: AMQPConnection?) throws(AMQPFailure) -> Bool {
-        let (commands, drainAsked) = shared.withLock { shared in
+    func work(_ connection: AMQPConnection?, ending: Bool) throws(AMQPFailure) -> Bool {
+        let now = Monotonic.now
+        let due = toldAt + Self.linger
+        let (commands, waits, drainAsked) = shared.withLock { shared -> ([Command], Bool, Bool) in
+            guard ending || shared.urgent || shared.commands.count >= plenty || now >= due else {
+                return ([], !shared.commands.isEmpty, shared.drainAsked)
+            }
             let commands = shared.commands
-            shared.commands.removeAll(keepingCapacity: true)
-            return (commands, shared.drainAsked)
+            shared.commands = []
+            shared.urgent = false
+            return (commands, false, shared.drainAsked)
         }
+        wakeAt = waits ? due : nil
         if drainAsked, !draining { try startDraining(connection) }
         guard let connection, !commands.isEmpty else { return false }
+        toldAt = now
         var accepted: [UInt64] = []
         for command in commands {
             switch command {
@@ -297,6 +348,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
             let wasReady = if case .ready = shared.phase { true } else { false }
             shared.buffer.removeAll()  // not settled: the broker delivers them again
             shared.commands = []
+            shared.urgent = false
             shared.generation += 1
             switch shared.phase {
             case .draining, .closed, .failed: break

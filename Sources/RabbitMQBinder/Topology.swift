@@ -1,29 +1,45 @@
 import Streams
 
-/// The names that Spring Cloud Stream gives to what it declares.
+/// The names and arguments that Spring Cloud Stream gives to what it declares for a group.
 struct QueueTopology: Hashable, Sendable {
     let exchange: String
     let queue: String
     /// The queue's name without the partition's number: partitions share their dead letters.
     let base: String
-    let routingKey: String
+    let routingKeys: [String]
     let deadLetters: Bool
     let deadLetterExchange: String
-    var deadLetterQueue: String { base + ".dlq" }
+    let deadLetterQueue: String
+    /// What a dead letter is published with.
+    let deadLetterRoutingKey: String
+    private let options: RabbitMQQueueOptions
 
-    init(destination: Destination, group: ConsumerGroup, partition: Int?, deadLetters: Bool, prefix: String) {
-        exchange = prefix + destination.name
-        let base = "\(prefix)\(destination.name).\(group.name)"
-        self.base = base
-        queue = partition.map { "\(base)-\($0)" } ?? base
-        routingKey = partition.map { "\(destination.name)-\($0)" } ?? "#"
+    init(
+        destination: Destination, group: ConsumerGroup, partition: Int?, deadLetters: Bool, configuration: RabbitMQConfiguration
+    ) {
+        let prefix = configuration.prefix
+        options = configuration.queueOptions(of: destination)
+        exchange = configuration.exchange(of: destination)
+        base = options.isNamedByGroup ? "\(prefix)\(group.name)" : "\(prefix)\(destination.name).\(group.name)"
+        queue = partition.map { [base] in "\(base)-\($0)" } ?? base
+        routingKeys = options.bindingKeys(of: destination, partition: partition)
         self.deadLetters = deadLetters
-        deadLetterExchange = prefix + "DLX"
+        deadLetterExchange = options.deadLetters.exchange ?? prefix + "DLX"
+        deadLetterQueue = options.deadLetters.queue ?? base + ".dlq"
+        deadLetterRoutingKey = options.deadLetters.routingKey ?? queue
     }
 
     var arguments: [(name: String, value: HeaderValue)] {
-        deadLetters ? [("x-dead-letter-exchange", .string(deadLetterExchange)), ("x-dead-letter-routing-key", .string(queue))] : []
+        guard deadLetters else { return options.limits.arguments }
+        return [
+            ("x-dead-letter-exchange", .string(deadLetterExchange)), ("x-dead-letter-routing-key", .string(deadLetterRoutingKey)),
+        ] + options.limits.arguments
     }
+
+    var exchangeDeclaration: Declaration? { options.declaresExchange ? .exchange(exchange, options.exchangeType) : nil }
+
+    /// The queue that a dead letter came from, by its routing key.
+    func origin(ofLetterBy routingKey: String) -> String { options.deadLetters.routingKey == nil ? routingKey : base }
 
     /// `<destination>.anonymous.<22 characters of base64url>`: fresh for each connection, because a broker may still hold the old one locked.
     static func anonymousName(exchange: String, using generator: inout some RandomNumberGenerator) -> String {
@@ -37,7 +53,7 @@ struct QueueTopology: Hashable, Sendable {
 
 /// Something that must exist on the broker before a message is sent.
 enum Declaration: Hashable, Sendable {
-    case exchange(String)
+    case exchange(String, RabbitMQQueueOptions.ExchangeType)
     case group(QueueTopology)
     /// What keeps the group's rejected messages.
     case deadLetters(QueueTopology)
@@ -54,7 +70,7 @@ enum Declaration: Hashable, Sendable {
 
     func declare(on connection: AMQPConnection) throws(AMQPFailure) {
         switch self {
-        case .exchange(let name): try connection.declareExchange(name, type: "topic")
+        case .exchange(let name, let type): try connection.declareExchange(name, type: type.rawValue)
         case .group(let topology): try topology.declare(on: connection, forMembers: false)
         case .deadLetters(let topology): try topology.declareDeadLetters(on: connection)
         case .delay(let queue, let milliseconds, let durable):
@@ -73,17 +89,19 @@ extension QueueTopology {
     /// Declares exchange, queue and bindings; `passively` leaves the queue as it is found. `forMembers`: as a consumer does, which binds the
     /// dead letters of a partition by the group's name too; a producer that prepares a group does not.
     func declare(on connection: AMQPConnection, passively: Bool = false, forMembers: Bool = true) throws(AMQPFailure) {
-        try connection.declareExchange(exchange, type: "topic")
+        try exchangeDeclaration?.declare(on: connection)
         if deadLetters { try declareDeadLetters(on: connection, forMembers: forMembers) }
         try connection.declareQueue(queue, durable: true, passive: passively, arguments: passively ? [] : arguments)
-        try connection.bind(queue: queue, to: exchange, routingKey: routingKey)
+        for key in routingKeys { try connection.bind(queue: queue, to: exchange, routingKey: key) }
     }
 
     func declareDeadLetters(on connection: AMQPConnection, forMembers: Bool = true) throws(AMQPFailure) {
         try connection.declareExchange(deadLetterExchange, type: "direct")
-        try connection.declareQueue(deadLetterQueue, durable: true)
-        try connection.bind(queue: deadLetterQueue, to: deadLetterExchange, routingKey: queue)
-        if base != queue, forMembers { try connection.bind(queue: deadLetterQueue, to: deadLetterExchange, routingKey: base) }
+        try connection.declareQueue(deadLetterQueue, durable: true, arguments: options.deadLetters.limits.arguments)
+        try connection.bind(queue: deadLetterQueue, to: deadLetterExchange, routingKey: deadLetterRoutingKey)
+        if base != deadLetterRoutingKey, forMembers {
+            try connection.bind(queue: deadLetterQueue, to: deadLetterExchange, routingKey: base)
+        }
     }
 }
 

@@ -22,8 +22,24 @@ import Testing
         #expect(try RabbitMQConfiguration(uri: "amqp://h/").virtualHost == "/")
     }
 
+    @Test func `a URI says how the queues of groups are declared`() throws {
+        let limits = try RabbitMQConfiguration(
+            uri:
+                "amqp://h/?message-ttl=60000&expires=5000&max-length=10&max-length-bytes=1000&overflow=reject-publish&single-active-consumer=true&queue-type=quorum&delivery-limit=4"
+        ).queueDefaults.limits
+        let arguments = Dictionary(uniqueKeysWithValues: limits.arguments.map { ($0.name, $0.value) })
+        #expect(
+            arguments == [
+                "x-message-ttl": 60_000, "x-expires": 5000, "x-max-length": 10, "x-max-length-bytes": 1000, "x-overflow": "reject-publish",
+                "x-single-active-consumer": true, "x-queue-type": "quorum", "x-delivery-limit": 4,
+            ])
+        #expect(!limits.argumentsOfAnonymous.contains { $0.name == "x-queue-type" })
+        #expect(try RabbitMQConfiguration(uri: "amqp://h/?queue-mode=lazy&max-priority=9").queueDefaults.limits.arguments.count == 2)
+    }
+
     @Test(arguments: [
         "http://h", "amqp://h:0/", "amqp://h:99999/", "amqp://u:secret@h:x/", "amqp://h/%zz", "amqp://h/%ff", "amqp://h/%00",
+        "amqp://h/?message-ttl=-1", "amqp://h/?queue-type=other", "amqp://h/?overflow=x", "amqp://h/?max-priority=256",
         "amqp://h/?heartbeat=0", "amqp://h/?heartbeat=x", "amqp://h/?no=1", "amqp://h/?cacertfile=x", "amqp://h/%2",
     ]) func `a URI that cannot be used is invalid, and never shows the password`(_ uri: String) {
         do {
