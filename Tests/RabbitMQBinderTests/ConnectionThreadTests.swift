@@ -5,6 +5,7 @@ import Streams
 import Synchronization
 import Telemetry
 import TestSupport
+import ThreadExecutor
 import Testing
 
 @testable import RabbitMQBinder
