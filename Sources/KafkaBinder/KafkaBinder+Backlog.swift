@@ -56,8 +56,8 @@ extension KafkaAdmin {
             let all = Int(max(0, (end[one.place] ?? 0) - at))
             let notes = one.offset >= low ? OffsetNotes(base: one.offset, text: one.notes).count(now: now) : (0, 0, 0)
             let left = max(0, all - notes.0)
-            backlog.inHand += min(notes.1, left)
-            backlog.delayed += min(notes.2, max(0, left - notes.1))
+            backlog.inHand = (backlog.inHand ?? 0) + min(notes.1, left)
+            backlog.delayed = (backlog.delayed ?? 0) + min(notes.2, max(0, left - notes.1))
             backlog.ready += max(0, left - notes.1 - notes.2)
         }
         if let letters = try partitions(of: names.deadLetters) {

@@ -59,8 +59,8 @@ extension RedisBinder: BacklogReporting {
 extension Backlog {
     fileprivate mutating func add(_ other: Backlog) {
         ready += other.ready
-        inHand += other.inHand
-        delayed += other.delayed
+        inHand = (inHand ?? 0) + (other.inHand ?? 0)
+        delayed = (delayed ?? 0) + (other.delayed ?? 0)
         dead = (dead ?? 0) + (other.dead ?? 0)
         members = (members ?? 0) + (other.members ?? 0)
         oldestAge = [oldestAge, other.oldestAge].compactMap { $0 }.max()
