@@ -52,6 +52,7 @@ let ground: [Target] = [
     library("Identity", ["Crypto", "HTTP"]),
     library("Settings", ["ConfigModel", "Options", "PropertyFormats"]),
     library("Options"),
+    library("Files"),
     library("SpringSettings", ["ConfigModel", "PropertyFormats"]),
 ]
 
@@ -89,7 +90,7 @@ let configuration: [Target] = [
         ["ConfigRepositories", "ConfigModel", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CGit2"]),
     library(
         "ConfigClient",
-        ["ConfigModel", "Crypto", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+        ["ConfigModel", "Crypto", "Files", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
 ]
 
 let parts: [Target] = [
@@ -99,11 +100,11 @@ let parts: [Target] = [
     library(
         "ConfigAgent",
         [
-            "Bus", "ConfigClient", "ConfigModel", "Crypto", "HTTP", "Lifecycle", "Locking", "PropertyFormats", "Telemetry",
+            "Bus", "ConfigClient", "ConfigModel", "Crypto", "Files", "HTTP", "Lifecycle", "Locking", "PropertyFormats", "Telemetry",
             "ThreadExecutor", "CPosix",
         ]),
     library("BusEndpoints", ["Bus", "HTTP", "JSON", "Locking", "Streams", "Telemetry"]),
-    library("Channels", ["Streams", "Crypto", "HTTP", "Lifecycle", "Locking", "Telemetry"]),
+    library("Channels", ["Streams", "Crypto", "Files", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     library("Convergence", ["Bus", "HTTP", "JSON", "Locking", "Telemetry"]),
 ]
 
@@ -184,7 +185,12 @@ let testTargets: [Target] = [
     tests(
         "HTTPBinderTests",
         ["HTTPBinder", "Channels", "LocalBinder", "HTTPServer", "HTTPClient", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
-    tests("ChannelsTests", ["Channels", "LocalBinder", "HTTP", "Streams", "Lifecycle", "Locking", "Telemetry"]),
+    tests(
+        "ChannelsTests",
+        [
+            "Channels", "Crypto", "Files", "LocalBinder", "RabbitMQBinder", "HTTP", "HTTPClient", "Streams", "Lifecycle", "Locking",
+            "Telemetry",
+        ]),
     tests(
         "BusTests",
         [
@@ -210,14 +216,14 @@ let testTargets: [Target] = [
         ]),
     tests(
         "ConfigClientTests",
-        ["ConfigClient", "ConfigModel", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+        ["ConfigClient", "ConfigModel", "Files", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests(
         "ConfigAgentTests",
         [
             "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer", "Bus", "LocalBinder", "HTTP", "HTTPServer",
             "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor",
         ]),
-    tests("CarillonTests", ["carillon", "HTTPClient", "Locking"]),
+    tests("CarillonTests", ["carillon", "HTTP", "HTTPClient", "Locking"]),
     tests(
         "RolesTests",
         [

@@ -4,6 +4,8 @@
 #include <features.h>
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 typedef size_t (*carillon_curl_receiver)(char *bytes, size_t size, size_t count, void *context);
 
@@ -17,6 +19,30 @@ static inline CURLcode carillon_curl_set_receiver(CURL *easy, CURLoption option,
 static inline CURLcode carillon_curl_get_pointer(CURL *easy, CURLINFO info, void **value) { return curl_easy_getinfo(easy, info, value); }
 static inline CURLcode carillon_curl_get_offset(CURL *easy, CURLINFO info, curl_off_t *value) { return curl_easy_getinfo(easy, info, value); }
 static inline CURLMcode carillon_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) { return curl_multi_setopt(multi, option, value); }
+
+/// Says whether a connection to an address of `length` bytes (4 or 16) may be made.
+typedef int (*carillon_curl_judge)(void *context, const unsigned char *address, int length);
+typedef struct { carillon_curl_judge judge; void *context; } carillon_curl_door;
+
+static inline curl_socket_t carillon_curl_open_door(void *given, curlsocktype purpose, struct curl_sockaddr *target) {
+    carillon_curl_door *door = given;
+    const void *address = &target->addr;  // libcurl keeps the whole address here, also where it is longer than a sockaddr
+    (void)purpose;
+    if (target->family == AF_INET) {
+        if (!door->judge(door->context, (const unsigned char *)&((const struct sockaddr_in *)address)->sin_addr, 4)) return CURL_SOCKET_BAD;
+    } else if (target->family == AF_INET6) {
+        if (!door->judge(door->context, (const unsigned char *)&((const struct sockaddr_in6 *)address)->sin6_addr, 16)) return CURL_SOCKET_BAD;
+    } else {
+        return CURL_SOCKET_BAD;
+    }
+    return socket(target->family, target->socktype | SOCK_CLOEXEC, target->protocol);
+}
+
+/// Every connection of this transfer is judged by its real address. `door` must live as long as the transfer.
+static inline CURLcode carillon_curl_set_door(CURL *easy, carillon_curl_door *door) {
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, carillon_curl_open_door);
+    return code != CURLE_OK ? code : curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, door);
+}
 
 static const size_t carillon_curl_pause = CURL_WRITEFUNC_PAUSE;
 static const long carillon_curl_tls12 = CURL_SSLVERSION_TLSv1_2;

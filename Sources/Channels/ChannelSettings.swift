@@ -24,12 +24,14 @@ package struct ChannelSettings: Sendable {
     /// Event streams at a time, of all destinations and of one; one more is answered 429.
     package var streams: Int
     package var streamsPerDestination: Int
+    package var push: PushSettings
 
     package init(
         bodyBytes: Int = 16 << 20, batch: Int = 1000, confirmLimit: Duration = .seconds(10), keepAlive: Duration = .seconds(15),
         longestWait: Duration = .seconds(60), lease: Duration = .seconds(30), longestLease: Duration = .seconds(12 * 3600),
         pull: Int = 1000, inHand: Int = 1000, idle: Duration = .seconds(60), members: Int = 10_000, streams: Int = 10_000,
-        streamsPerDestination: Int = 10_000
+        streamsPerDestination: Int = 10_000,
+        push: PushSettings = PushSettings()
     ) {
         self.bodyBytes = bodyBytes
         self.batch = batch
@@ -44,6 +46,7 @@ package struct ChannelSettings: Sendable {
         self.members = members
         self.streams = streams
         self.streamsPerDestination = streamsPerDestination
+        self.push = push
     }
 }
 

@@ -15,8 +15,11 @@ package import Telemetry
 /// | `POST …/groups/{group}/settle` | `{"results": […]}`, one for each token |
 /// | `POST …/groups/{group}/leave?member=` | the member's deliveries go back at once |
 /// | `GET …/groups/{group}/dead-letters?limit=`, `POST …/dead-letters/replay`, `POST …/dead-letters/drop` | dead letters |
+/// | `PUT`, `GET`, `DELETE …/groups/{group}/push` | sends the group's events to a URL |
+/// | `GET /channels` | groups with dead letters, and push subscriptions |
+/// | `GET /channels/{destination}/position` | `{"position"}` of the newest event |
 ///
-/// It is a service: the subscriptions of groups that are pulled live within `run`. Authentication is not done here; `change(by:)` tells what a
+/// It is a service: the subscriptions of groups that are pulled or pushed live within `run`. Authentication is not done here; `change(by:)` tells what a
 /// request would change.
 package final class Channels: Service {
     /// What a request changes.
@@ -31,6 +34,7 @@ package final class Channels: Service {
     let settings: ChannelSettings
     let log: Log
     let desks: Desks
+    let pushers: Pushers
     let streams: OpenStreams
 
     package init(binder: any Binder, settings: ChannelSettings = ChannelSettings(), log: Log = .silent, metrics: Metrics? = nil) {
@@ -39,6 +43,7 @@ package final class Channels: Service {
         self.log = log
         streams = OpenStreams(bound: settings.streams, ofOne: settings.streamsPerDestination)
         desks = Desks(binder: binder, settings: settings, log: log)
+        pushers = Pushers(binder: binder, settings: settings.push, log: log, metrics: metrics)
         if let metrics {
             metrics.read { [weak self] metrics in
                 guard let self else { return }
@@ -56,8 +61,18 @@ package final class Channels: Service {
         return request.path.count <= 2 ? .publish : .take
     }
 
-    /// Keeps the subscriptions of pulled groups until shutdown; then all pulls are answered and what is leased goes back to its group.
-    package func run(_ life: ServiceLife) async throws { await desks.run(life) }
+    /// Keeps the subscriptions of pulled and pushed groups until shutdown; then all pulls are answered, what is leased goes back to its group,
+    /// and requests under way to subscribers end.
+    package func run(_ life: ServiceLife) async throws {
+        await withTaskGroup(of: Void.self) { tasks in
+            let desksStarted = ShutdownSignal()
+            tasks.addTask { [self] in
+                await desks.run(ServiceLife(shutdown: life.shutdown, onStarted: { desksStarted.request() }))
+            }
+            await desksStarted.wait()
+            tasks.addTask { [self] in await pushers.run(life) }
+        }
+    }
 
     package var router: Router {
         var router = Router()
@@ -76,6 +91,11 @@ package final class Channels: Service {
         addGroup(to: &router, "GET", group + "/dead-letters") { try await $0.deadLetters($1, $2, $3) }
         addGroup(to: &router, "POST", group + "/dead-letters/replay") { try await $0.act(.replay, $1, $2, $3) }
         addGroup(to: &router, "POST", group + "/dead-letters/drop") { try await $0.act(.drop, $1, $2, $3) }
+        addGroup(to: &router, "PUT", group + "/push") { try await $0.putPush($1, $2, $3) }
+        addGroup(to: &router, "GET", group + "/push") { channels, _, destination, group in try channels.push(destination, group) }
+        addGroup(to: &router, "DELETE", group + "/push") { channels, _, destination, group in
+            try await channels.deletePush(destination, group)
+        }
         return router
     }
 
@@ -160,9 +180,9 @@ package final class Channels: Service {
         return .json(200, .object(position.map { [.init("position", .string($0))] } ?? []))
     }
 
-    /// `{"deadLetters": [{"destination", "group", "count"}]}`, where the binder can tell.
+    /// `{"push": […], "deadLetters": [{"destination", "group", "count"}]}`; dead letters only where the binder can tell.
     private func index() async throws -> HTTPResponse {
-        var members: [WireValue.Member] = []
+        var members = [WireValue.Member("push", .array(pushers.all.map(\.shown)))]
         if let listing = binder as? any DeadLetterListing {
             let groups = try await listing.groupsWithDeadLetters().map { one in
                 WireValue.object([

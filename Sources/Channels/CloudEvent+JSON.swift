@@ -25,6 +25,9 @@ extension CloudEvent {
     }
 
     private static func json(_ bytes: [UInt8]) throws(CloudEventError) -> WireValue {
+        guard JSONSlices.isPlain(bytes) else {
+            throw CloudEventError("data", "cannot be read: the body must be JSON in UTF-8, without a mark")
+        }
         do throws(WireValue.Malformed) { return try WireValue(bytes) } catch {
             throw CloudEventError("data", "cannot be read: the body is \(error)")
         }
@@ -86,7 +89,7 @@ extension CloudEvent {
         guard let data else { return bytes }
         bytes.removeLast()
         let type = self["datacontenttype"]
-        if type != nil, Self.isJSON(type), (try? WireValue(data)) != nil {
+        if type != nil, Self.isJSON(type), JSONSlices.isPlain(data), (try? WireValue(data)) != nil {
             bytes += Array(#","data":"#.utf8) + data
         } else if type != nil, !Self.isJSON(type), let text = String(validating: data, as: UTF8.self) {
             bytes += Array(#","data":"#.utf8) + WireValue.string(text).bytes
@@ -97,8 +100,11 @@ extension CloudEvent {
     }
 }
 
-/// Parts of JSON text as they stand there. The text has been read before: it is JSON.
+/// Parts of JSON text as they stand there. The text has been read before: it is JSON, and plain.
 enum JSONSlices {
+    /// Whether it can be UTF-8 without a byte order mark, the only form whose bytes can stand within other JSON: readers take UTF-16 too.
+    static func isPlain(_ bytes: [UInt8]) -> Bool { !bytes.starts(with: [0xEF, 0xBB, 0xBF]) && !bytes.contains(0) }
+
     private static let blanks: Set<UInt8> = [0x20, 0x09, 0x0A, 0x0D]
 
     /// The members of an object or the values of an array, each with nothing around it.

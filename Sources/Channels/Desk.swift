@@ -50,6 +50,8 @@ final class Desk: Sendable {
         var idle: CheckedContinuation<Void, Never>?
     }
 
+    /// How long a pull waits for the subscription to stand, whatever wait it asks for.
+    private static let patience = Duration.seconds(8)
     /// A pull takes no more once it has this many bytes of payloads.
     private static let answerBytes = 4 << 20
 
@@ -62,6 +64,7 @@ final class Desk: Sendable {
     private let idleLimit: Duration
     /// How many the first pull asked for.
     private let most: Int
+    private let closing = ShutdownSignal()
     private let state = Locked(State())
 
     /// `onDemand`: the broker hands out what is asked for only. One that pushes has put events aside for this desk which no other member gets
@@ -85,8 +88,9 @@ final class Desk: Sendable {
             state.lastPull += 1
             return state.lastPull
         }
-        // A subscription that is just being made needs a moment even for a pull that does not wait.
-        let wait = max(wait, state.withLock { $0.isReady } ? .milliseconds(50) : .milliseconds(500))
+        let isReady = state.withLock { $0.isReady }
+        // What is at hand at the broker takes a moment to come.
+        let wait = max(wait, isReady ? .milliseconds(50) : .milliseconds(500))
         return await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<Answer, Never>) in
                 let pull = Pull(id: id, most: most, lease: lease, continuation: continuation)
@@ -99,10 +103,25 @@ final class Desk: Sendable {
                 }
                 idle?.resume()
                 guard !refused else { return continuation.resume(returning: .closed) }
-                after(wait) { desk in desk.finish(id) }
+                if isReady {
+                    after(wait) { desk in desk.finish(id) }
+                } else {
+                    let latest = ContinuousClock.now + Self.patience
+                    after(wait) { desk in desk.finish(id, whenReady: latest) }
+                }
             }
         } onCancel: {
             finish(id, giveBack: true)
+        }
+    }
+
+    /// A subscription that is just being made may take longer than its first pull wants to wait: joining a group of Kafka takes seconds, and who
+    /// pulls without waiting would never get anything.
+    private func finish(_ id: UInt64, whenReady latest: ContinuousClock.Instant) {
+        let (isReady, isWaiting) = state.withLock { state in (state.isReady, state.pulls.contains { $0.id == id && $0.got.isEmpty }) }
+        guard isWaiting, ContinuousClock.now < latest else { return finish(id) }
+        after(.milliseconds(isReady ? 300 : 50)) { desk in
+            if isReady { desk.finish(id) } else { desk.finish(id, whenReady: latest) }
         }
     }
 
@@ -134,25 +153,42 @@ final class Desk: Sendable {
     /// Subscribes and serves pulls until the desk is idle or closed. Throws nothing: pulls are told.
     func run(_ binder: any Binder) async {
         var failure: ChannelError?
-        let options = SubscriptionOptions(prefetch: prefetch(binder))
         after(idleLimit) { desk in desk.wakeWhenIdle() }
         do {
-            try await binder.withSubscription(to: key.destination, group: key.group, options: options) { deliveries in
-                state.withLock { $0.isReady = true }
-                while !Task.isCancelled {
-                    guard let signal = await demand() else { break }
-                    guard let delivery = try await deliveries.next(until: signal) else {
-                        if signal.isRequested { continue }
-                        break  // the binder is ending
-                    }
-                    give(delivery.take())
+            try await withThrowingTaskGroup(of: Bool.self) { tasks in
+                tasks.addTask { [self] in
+                    try await serve(binder)
+                    return true
                 }
-                close()  // before the subscription ends, so that what is leased is given back by it once
+                // Closed while the broker is away, it waits for it no longer.
+                tasks.addTask { [self] in
+                    await closing.wait()
+                    guard state.withLock({ $0.isReady }) else { throw CancellationError() }
+                    return false
+                }
+                if try await tasks.next() == false { _ = try await tasks.next() }
+                tasks.cancelAll()
             }
         } catch {
             failure = ChannelError.of(error)
         }
         close(failure)
+    }
+
+    private func serve(_ binder: any Binder) async throws {
+        let options = SubscriptionOptions(prefetch: prefetch(binder))
+        try await binder.withSubscription(to: key.destination, group: key.group, options: options) { deliveries in
+            state.withLock { $0.isReady = true }
+            while !Task.isCancelled {
+                guard let signal = await demand() else { break }
+                guard let delivery = try await deliveries.next(until: signal) else {
+                    if signal.isRequested { continue }
+                    break  // the binder is ending
+                }
+                give(delivery.take())
+            }
+            close()  // before the subscription ends, so that what is leased is given back by it once
+        }
     }
 
     /// A broker that pushes would fill a large prefetch at once, and other members would wait for what lies here.
@@ -246,6 +282,7 @@ final class Desk: Sendable {
             return (state.pulls, state.leases, state.idle, state.noDemand)
         }
         signal.request()
+        closing.request()
         for lease in leases.values { lease.settlement.abandon() }
         for pull in pulls { pull.continuation.resume(returning: error.map(Answer.failed) ?? .closed) }
         idle?.resume()

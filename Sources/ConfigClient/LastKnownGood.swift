@@ -1,5 +1,6 @@
 import ConfigModel
 import Crypto
+import Files
 import Foundation
 import Glibc
 package import ThreadExecutor

@@ -21,6 +21,8 @@ final class Exchange {
     private var bodyBytes = 0
     private var fields: UnsafeMutablePointer<curl_slist>?
     private let reason: UnsafeMutablePointer<CChar>
+    /// What judges the addresses that are connected to; nil where all may be.
+    private let door: UnsafeMutablePointer<carillon_curl_door>?
 
     private static let headerLimit = 256 << 10
 
@@ -35,6 +37,7 @@ final class Exchange {
         idleLimit = request.idleLimit ?? configuration.idleLimit
         reason = .allocate(capacity: Int(CURL_ERROR_SIZE))
         reason.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+        door = configuration.publicAddressesOnly ? .allocate(capacity: 1) : nil
         try check()
         setTarget(configuration)
         setLimits(configuration)
@@ -48,6 +51,7 @@ final class Exchange {
         curl_easy_cleanup(easy)
         curl_slist_free_all(fields)
         reason.deallocate()
+        door?.deallocate()
     }
 
     // MARK: - Options
@@ -146,6 +150,15 @@ final class Exchange {
         let context = Unmanaged.passUnretained(self).toOpaque()
         carillon_curl_set_pointer(easy, CURLOPT_PRIVATE, context)
         carillon_curl_set_pointer(easy, CURLOPT_ERRORBUFFER, reason)
+        if let door {
+            door.initialize(
+                to: carillon_curl_door(
+                    judge: { context, bytes, length in
+                        guard let context, let bytes else { return 0 }
+                        return Exchange.of(context).mayConnect(to: UnsafeBufferPointer(start: bytes, count: Int(length))) ? 1 : 0
+                    }, context: context))
+            carillon_curl_set_door(easy, door)
+        }
         carillon_curl_set_pointer(easy, CURLOPT_HEADERDATA, context)
         carillon_curl_set_receiver(easy, CURLOPT_HEADERFUNCTION) { bytes, size, count, context in
             guard let bytes, let context else { return 0 }
@@ -161,6 +174,14 @@ final class Exchange {
     static func of(_ context: UnsafeMutableRawPointer) -> Exchange { Unmanaged<Exchange>.fromOpaque(context).takeUnretainedValue() }
 
     // MARK: - Callbacks
+
+    private func mayConnect(to address: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let address = NetworkAddress(bytes: Array(address)) else { return false }
+        if address.isPublic { return true }
+        failure = HTTPClientError(
+            .refused, "\(request.shownURL) leads to \(address), an address of a private network, which must not be asked")
+        return false
+    }
 
     /// False ends the transfer.
     private func receive(headerLine bytes: UnsafeRawBufferPointer) -> Bool {

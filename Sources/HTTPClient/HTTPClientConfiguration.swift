@@ -33,6 +33,9 @@ package struct HTTPClientConfiguration: Sendable {
 
     package var tls: TLS
     package var proxy: Proxy
+    /// Whether loopback, private and link-local addresses are refused, whatever name leads to them: for URLs that strangers name. A proxy is not
+    /// asked then.
+    package var publicAddressesOnly: Bool
     /// How long a connection may take to stand, name and TLS included.
     package var connectLimit: Duration
     /// How long a whole `send` may take; a request may name its own.
@@ -51,12 +54,14 @@ package struct HTTPClientConfiguration: Sendable {
     package var userAgent: String
 
     package init(
-        tls: TLS = TLS(), proxy: Proxy = .none, connectLimit: Duration = .seconds(5), totalLimit: Duration = .seconds(30),
+        tls: TLS = TLS(), proxy: Proxy = .none, publicAddressesOnly: Bool = false, connectLimit: Duration = .seconds(5),
+        totalLimit: Duration = .seconds(30),
         idleLimit: Duration = .seconds(45), responseLimit: Int = 16 << 20, redirectLimit: Int = 5, connectionsPerHost: Int = 256,
         streamBuffer: Int = 64 << 10, userAgent: String = "carillon"
     ) {
         self.tls = tls
-        self.proxy = proxy
+        self.proxy = publicAddressesOnly ? .none : proxy
+        self.publicAddressesOnly = publicAddressesOnly
         self.connectLimit = connectLimit
         self.totalLimit = totalLimit
         self.idleLimit = idleLimit

@@ -2,7 +2,7 @@
 package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
     package struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Base: String, Sendable {
-            case invalid, unresolved, unreachable, tls, timedOut, tooLarge, redirected, interrupted, cancelled, closed
+            case invalid, unresolved, unreachable, tls, timedOut, tooLarge, redirected, interrupted, cancelled, closed, refused
         }
         private let base: Base
         private init(_ base: Base) { self.base = base }
@@ -26,6 +26,8 @@ package struct HTTPClientError: Error, Sendable, CustomStringConvertible {
         package static let cancelled = Code(.cancelled)
         /// The client was closed.
         package static let closed = Code(.closed)
+        /// The address behind the name must not be asked (`publicAddressesOnly`).
+        package static let refused = Code(.refused)
         package var description: String { base.rawValue }
     }
 

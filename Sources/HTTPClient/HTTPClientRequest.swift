@@ -46,6 +46,9 @@ package struct HTTPClientRequest: Sendable, CustomStringConvertible {
     /// Method and URL for messages: header fields and bodies may hold secrets.
     package var description: String { "\(method) \(shownURL)" }
 
+    /// The host that this client would ask, in lower case; nil for what is no http or https URL.
+    package static func host(of url: String) -> String? { URLParts(url)?.host }
+
     /// Any text that should be a URL, for messages. What cannot be told from a password is hidden, too.
     package static func shown(_ url: String) -> String {
         var rest = url[...]

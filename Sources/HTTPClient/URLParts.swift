@@ -6,6 +6,8 @@ struct URLParts {
     let scheme: String
     private let user: String?
     private let password: String?
+    /// In lower case; an IPv6 address in brackets.
+    let host: String
     let origin: String
 
     init?(_ url: String) { self.init(url, base: nil) }
@@ -31,7 +33,8 @@ struct URLParts {
         else { return nil }
         user = part(CURLUPART_USER, UInt32(CURLU_URLDECODE))
         password = part(CURLUPART_PASSWORD, UInt32(CURLU_URLDECODE))
-        origin = "\(scheme)://\(host.lowercased()):\(port)"
+        self.host = host.lowercased()
+        origin = "\(scheme)://\(self.host):\(port)"
         self.scheme = scheme
         curl_url_set(handle, CURLUPART_FRAGMENT, nil, 0)
         guard let text = part(CURLUPART_URL) else { return nil }

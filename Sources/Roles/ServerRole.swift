@@ -70,7 +70,8 @@ package struct ServerRole: Service {
             return EventBus.Handled(.none)
         }
 
-        let channels = Channels(binder: channelBinder ?? binder, log: log.of("channels"), metrics: metrics)
+        let channels = Channels(
+            binder: channelBinder ?? binder, settings: settings.channelSettings(data: data), log: log.of("channels"), metrics: metrics)
 
         var checks: [OperationsRoutes.Check] = [
             .init("binder") { binder.readiness.problem },

@@ -17,6 +17,7 @@ package struct CarillonSettings: Sendable, Equatable {
     package var overrides: [Property] = []
     package var bus = BusName()
     package var monitor = Monitor()
+    package var channels = Channels()
     package var log = LogLevel.info
     /// Stands before the whole server, as Spring Security's single user does; only taken over from the original server's own file.
     package var user: User?
@@ -156,6 +157,7 @@ package struct CarillonSettings: Sendable, Equatable {
         }
         monitor.secret = try reader.secret("monitor.secret")
         monitor.branches = reader.strings("monitor.branches")
+        channels = try Self.channels(&reader)
         log = try reader.choice("log.level", LogLevel.self) ?? log
         try reader.refuseUnknown()
         effective = reader.effective.map { "\($0.key): \($0.value)  # \($0.origin)\n" }.joined()

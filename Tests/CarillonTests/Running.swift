@@ -98,8 +98,11 @@ final class Running: Sendable {
         let output: String
     }
 
-    /// Runs `sh -c SCRIPT` with arguments to its end and returns what it printed. Throws for another exit code than 0.
-    static func shell(_ script: String, _ arguments: [String] = []) async throws -> String {
+    /// Runs `sh -c SCRIPT` with arguments to its end, or until it has printed enough, and returns what it printed. Throws for another exit code
+    /// than 0.
+    static func shell(
+        _ script: String, _ arguments: [String] = [], until isEnough: (String) throws -> Bool = { _ in false }
+    ) async throws -> String {
         let written = try Written()
         let process = SpawnedProcess()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")
@@ -108,7 +111,9 @@ final class Running: Sendable {
         process.standardOutput = written.handle
         process.standardError = written.handle
         try process.run()
-        try await eventually(within: .seconds(60), "the end of \(script)") { !process.isRunning }
+        defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+        try await eventually(within: .seconds(60), "the end of \(script)") { try isEnough(written.text) || !process.isRunning }
+        if process.isRunning { return written.text }
         guard process.terminationStatus == 0 else { throw ShellFailed(code: process.terminationStatus, output: written.text) }
         return written.text
     }

@@ -119,9 +119,22 @@ import Testing
         #expect(text(event.structured())?.hasSuffix(#","data_base64":"eA=="}"#) == true)
     }
 
+    @Test func `JSON in another encoding is refused as an event, and carried as bytes as data`() throws {
+        let json = #"{"specversion":"1.0","type":"t","source":"s","id":"1","data":{}}"#
+        for bytes in [
+            json.utf16.flatMap { [UInt8($0), 0] }, json.utf16.flatMap { [0, UInt8($0)] }, [0xEF, 0xBB, 0xBF] + Array(json.utf8),
+        ] {
+            #expect { try CloudEvent(structured: bytes) } throws: { "\($0)".contains("UTF-8") }
+            let envelope = Envelope(id: "e", payload: bytes, contentType: "application/json")
+            let event = CloudEvent(envelope, from: try Destination("d"))
+            #expect(text(event.structured())?.contains(#","data_base64":""#) == true)
+            #expect(try CloudEvent(structured: event.structured()).data == bytes)
+        }
+    }
+
     @Test func `no bytes trap the reader`() throws {
         var random = SplitMix(state: 7)
-        let good = Array(#"[{"specversion":"1.0","type":"t","source":"s","id":"1","data":{"a":[1,"x\\"]}}]"#.utf8)
+        let good = Array(#" [{"specversion":"1.0","type":"t","source":"s","id":"1","data":{"a":[1,"x\\"]}}]"#.utf8)
         for _ in 0..<5000 {
             var bytes = good
             for _ in 0..<Int.random(in: 1...4, using: &random) {

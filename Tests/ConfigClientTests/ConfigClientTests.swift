@@ -1,5 +1,6 @@
 import ConfigClient
 import ConfigModel
+import Files
 import Foundation
 import HTTP
 import Lifecycle

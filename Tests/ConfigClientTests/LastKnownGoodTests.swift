@@ -1,4 +1,5 @@
 import ConfigClient
+import Files
 import Foundation
 import Testing
 import ThreadExecutor

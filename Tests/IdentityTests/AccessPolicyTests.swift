@@ -15,6 +15,8 @@ import Testing
     @Test(arguments: [
         ("POST", "/bus/refresh", 401), ("POST", "/actuator/busrefresh/orders", 401), ("POST", "/bus/env?a=b", 401),
         ("POST", "/channels/orders", 401),
+        ("PUT", "/channels/orders/groups/g/push", 401), ("DELETE", "/channels/orders/groups/g/push", 401),
+        ("GET", "/channels/orders/groups/g/push", 200), ("POST", "/channels/orders/groups/g/dead-letters/drop", 401),
         ("POST", "/channels/orders/groups/g/settle", 401), ("GET", "/channels/orders", 200), ("GET", "/orders/default", 200),
         ("GET", "/metrics", 200),
         ("HEAD", "/orders/default", 200), ("DELETE", "/anything", 401), ("POST", "/monitor", 401),

@@ -34,6 +34,7 @@ import Testing
 
     @Test(arguments: [
         ("server.prot", "carillon.yaml:1: unknown setting `server.prot`; did you mean `server.port`?"),
+        ("channels.push.allow-privat", "did you mean `channels.push.allow-private`?"),
         ("repositories[0].git.default-lable", "did you mean `repositories[].git.default-label`?"),
         ("completely.else", "carillon.yaml:1: unknown setting `completely.else`"),
     ])
@@ -80,5 +81,23 @@ import Testing
 
     @Test func `security open is a word of its own`() throws {
         #expect(try settings(["security": "open"]).security == .open)
+    }
+
+    @Test func `bounds of event channels are read, and what cannot be is refused by its key`() throws {
+        let settings = try settings([
+            "channels.maximum-payload": "1000", "channels.streams-per-destination": "7", "channels.lease": "5s",
+            "channels.push.allow-private": "true", "channels.push.hosts[0]": "a", "channels.push.hosts[1]": "*.b",
+            "channels.push.secret": "hush",
+        ])
+        #expect(settings.channels.maximumPayload == 1000 && settings.channels.streamsPerDestination == 7)
+        #expect(settings.channels.lease == .seconds(5) && settings.channels.push.allowsPrivate == true)
+        #expect(settings.channels.push.hosts == ["a", "*.b"] && settings.channels.push.secret == "hush")
+        #expect(settings.effective.contains("channels.push.secret: (hidden)") && !settings.effective.contains("hush"))
+        for (key, value) in [("channels.maximum-pull", "0"), ("channels.lease", "0s"), ("channels.push.longest-timeout", "soon")] {
+            #expect { try self.settings(["channels.longest-lease": "1h", key: value]) } throws: { "\($0)".contains("`\(key)`") }
+        }
+        #expect { try self.settings(["channels.lease": "2h", "channels.longest-lease": "1h"]) } throws: {
+            "\($0)".contains("longer than `channels.longest-lease`")
+        }
     }
 }

@@ -5,7 +5,7 @@ package enum PrivateFile {
     package struct Failure: Error, CustomStringConvertible {
         package let path: String
         package let number: Int32
-        package var description: String { "\(path) cannot be written: \(String(cString: strerror(number)))" }
+        package var description: String { "\(path) cannot be read or written: \(String(cString: strerror(number)))" }
     }
 
     /// Makes the folder and those above it, with mode 0700.
@@ -21,6 +21,31 @@ package enum PrivateFile {
     /// Writes a temporary file beside `path` that is never open to others, syncs it and renames it over `path`.
     package static func write(_ bytes: [UInt8], to path: String, mode: mode_t) throws {
         try stage(bytes, for: path, mode: mode).commit()
+    }
+
+    /// The whole file; nil where there is none. Throws for one that cannot be read or has more than `limit` bytes.
+    package static func read(_ path: String, limit: Int = 64 << 20) throws -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return nil }
+            throw Failure(path: path, number: errno)
+        }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var piece = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = Glibc.read(descriptor, &piece, piece.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count >= 0 else { throw Failure(path: path, number: errno) }
+            guard count > 0 else { return bytes }
+            bytes += piece[..<count]
+            guard bytes.count <= limit else { throw Failure(path: path, number: EFBIG) }
+        }
+    }
+
+    /// Gives a file another name, in place of what has it.
+    package static func move(_ path: String, to other: String) throws {
+        guard rename(path, other) == 0 else { throw Failure(path: path, number: errno) }
     }
 
     /// A file that is written whole but does not stand at its place yet.
