@@ -104,7 +104,7 @@ package final class RedisServer: Sendable {
         while let byte = try output.fileHandleForReading.read(upToCount: 1), !byte.isEmpty, byte.first != 10 { line += byte }
         guard let process = pid_t(String(decoding: line, as: UTF8.self)) else { throw RedisServerError(text: "no process: \(line)") }
         running.withLock { $0 = Running(shell: shell, input: input, process: process) }
-        let end = Date.now + 30
+        let end = Date.now + 120
         while true {
             let answer = (try? cli(["PING"])) ?? ""
             if answer == "PONG" || answer.contains("NOAUTH") { return }
