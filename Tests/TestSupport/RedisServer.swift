@@ -95,7 +95,8 @@ package final class RedisServer: Sendable {
                 "--port", "\(port)", "--bind", "127.0.0.1", "--dir", folder.path, "--appendonly", "yes", "--save", "", "--daemonize", "no",
                 "--logfile", folder.appending(path: "log").path,
             ] + arguments
-        shell.arguments = ["-c", "\"$@\" </dev/null >/dev/null 2>&1 & echo $!; read end; kill -KILL $!", "sh", Self.server] + settings
+        shell.arguments =
+            ["-c", "\"$@\" </dev/null >/dev/null 2>&1 & echo $!; read end; kill -KILL $!; wait $!", "sh", Self.server] + settings
         shell.standardInput = input
         shell.standardOutput = output
         shell.standardError = FileHandle.nullDevice
