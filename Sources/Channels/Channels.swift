@@ -50,6 +50,7 @@ package final class Channels: Service {
                 metrics.gauge(
                     "carillon_channels_streams", [:], Double(streams.count), help: "Event streams that are open.")
                 metrics.gauge("carillon_channels_members", [:], Double(desks.count), help: "Groups and members that pull over HTTP.")
+                metrics.gauge("carillon_channels_pushes", [:], Double(pushers.all.count), help: "Push subscriptions that are set up.")
                 metrics.gauge("carillon_channels_leases", [:], Double(desks.leases), help: "Deliveries leased over HTTP.")
             }
         }

@@ -59,7 +59,9 @@ extension CloudEvent {
             data = bytes
         } else if let index = members.lastIndex(where: { $0.name == "data" && $0.value != .null }) {
             if Self.isJSON(type) {
-                data = Array(JSONSlices.value(ofMember: JSONSlices.parts(raw)[index]))
+                let parts = JSONSlices.parts(raw)
+                guard parts.count == members.count else { throw CloudEventError("data", "cannot be told from the other members") }
+                data = Array(JSONSlices.value(ofMember: parts[index]))
                 if type == nil { attributes["datacontenttype"] = .string("application/json") }
             } else {
                 guard let text = members[index].value.string else {

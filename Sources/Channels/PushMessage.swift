@@ -42,6 +42,16 @@ package enum PushMessage {
         /// The subscriber asks for a pause: the event is not to blame.
         case later(Duration)
         case failed(String)
+
+        /// For metrics.
+        var word: String {
+            switch self {
+            case .accepted: "accepted"
+            case .gone: "gone"
+            case .later: "later"
+            case .failed: "failed"
+            }
+        }
     }
 
     package static func answer(_ status: Int, _ headers: HTTPHeaders, longestPause: Duration, now: Int64) -> Answer {

@@ -109,6 +109,11 @@ final class Pusher: Sendable {
                 if error.code == .cancelled { throw GivenBack() }
                 answer = .failed(error.message.replacing(request.shownURL, with: subscription.shownURL))
             }
+            metrics?.count(
+                "carillon_channels_push_requests_total",
+                [
+                    "destination": subscription.key.destination.name, "group": subscription.key.group.name, "answer": answer.word,
+                ], help: "Requests to the subscribers of push subscriptions by what was answered.")
             switch answer {
             case .accepted:
                 state.withLock { $0.delivered += 1 }

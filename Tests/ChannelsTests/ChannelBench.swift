@@ -4,6 +4,7 @@ import Lifecycle
 import LocalBinder
 import Locking
 import Streams
+import Telemetry
 import TestSupport
 
 /// Event channels over an embedded broker, asked as a value.
@@ -13,11 +14,11 @@ struct ChannelBench: Sendable {
 
     /// Runs channels around `body`.
     static func with<R: Sendable>(
-        _ settings: ChannelSettings = ChannelSettings(), limits: LocalLimits = LocalLimits(),
+        _ settings: ChannelSettings = ChannelSettings(), limits: LocalLimits = LocalLimits(), metrics: Metrics? = nil,
         _ body: @escaping @Sendable (ChannelBench) async throws -> R
     ) async throws -> R {
         let binder = LocalBinder(limits: limits)
-        let channels = Channels(binder: binder, settings: settings)
+        let channels = Channels(binder: binder, settings: settings, metrics: metrics)
         let bench = ChannelBench(binder: binder, router: channels.router)
         let group = ServiceGroup([binder, channels])
         let shutdown = ShutdownSignal()

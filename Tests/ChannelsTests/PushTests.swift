@@ -6,6 +6,7 @@ import HTTP
 import LocalBinder
 import Locking
 import Streams
+import Telemetry
 import TestSupport
 import Testing
 
@@ -95,7 +96,8 @@ private final class Inbox: Sendable {
             HTTPResponse(request.body == Array("bad".utf8) ? 500 : 200)
         }
         try await Inbox.with(answer) { inbox, url in
-            try await ChannelBench.with(Self.quick) { bench in
+            let metrics = Metrics()
+            try await ChannelBench.with(Self.quick, metrics: metrics) { bench in
                 try await subscribe(bench, url, #","attempts":3,"concurrency":1"#)
                 for text in ["bad", "good"] { _ = try await bench.json("POST", "/channels/d", body: text) }
                 let requests = try await inbox.received(4)
@@ -106,6 +108,10 @@ private final class Inbox: Sendable {
                 #expect(letters["deadLetters"]?.array?.first?["reason"]?["message"]?.string == "the subscriber answered 500")
                 let index = try await bench.json("GET", "/channels")
                 #expect(index["push"]?.array?.first?["failed"] == .integer(3))
+                let lines = metrics.prometheusText.split(separator: "\n")
+                #expect(
+                    lines.contains { $0.hasPrefix("carillon_channels_push_requests_total") && $0.contains("failed") && $0.hasSuffix(" 3") })
+                #expect(lines.contains("carillon_channels_pushes 1"))
             }
         }
     }
