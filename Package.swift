@@ -76,7 +76,8 @@ let streams: [Target] = [
     library(
         "Functions",
         [
-            "Streams", "Binders", "ConfigModel", "HTTP", "HTTPServer", "Identity", "Lifecycle", "Locking", "Operations", "Options",
+            "Streams", "Binders", "Bus", "ConfigClient", "ConfigModel", "ConfigRefresh", "HTTP", "HTTPServer", "Identity", "Lifecycle",
+            "Locking", "Operations", "Options",
             "Settings", "Telemetry",
         ]),
 ]
@@ -88,6 +89,8 @@ let configuration: [Target] = [
     library(
         "GitRepository",
         ["ConfigRepositories", "ConfigModel", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CGit2"]),
+    // A client of the configuration server that hears of changes on the bus.
+    library("ConfigRefresh", ["Binders", "Bus", "ConfigClient", "Lifecycle", "Streams", "Telemetry"]),
     library(
         "ConfigClient",
         ["ConfigModel", "Crypto", "Files", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
@@ -156,6 +159,8 @@ let testTargets: [Target] = [
         name: "TestSupport", dependencies: ["BinderConformance", "CPosix", "HTTP", "HTTPServer", "Lifecycle", "Locking", "Streams"],
         path: "Tests/TestSupport",
         swiftSettings: features),
+    // The example service, which is a package of its own, so that it is built with every change here; without our settings, as outside.
+    .executableTarget(name: "ExampleWorker", dependencies: ["Functions"], path: "deploy/examples/worker/Sources/worker"),
     tests("LifecycleTests", ["Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("HTTPTests", ["HTTP"]),
     tests("HTTPServerTests", ["HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CPosix"]),
@@ -179,8 +184,9 @@ let testTargets: [Target] = [
     tests(
         "FunctionsTests",
         [
-            "Functions", "LocalBinder", "RabbitMQBinder", "HTTP", "HTTPClient", "Settings", "ConfigModel", "Streams", "Lifecycle",
-            "Locking", "Telemetry",
+            "ExampleWorker", "Functions", "Bus", "ConfigClient", "ConfigRefresh", "LocalBinder", "RabbitMQBinder", "HTTP", "HTTPClient",
+            "Settings",
+            "ConfigModel", "Streams", "Lifecycle", "Locking", "Telemetry",
         ]),
     tests(
         "HTTPBinderTests",
@@ -248,6 +254,8 @@ let chosen: Set<String>? = Context.environment["CARILLON_TESTS"].map { names in
 let products: [Product] = [
     // Typed configuration with live updates, for Swift services.
     .library(name: "ConfigClient", targets: ["ConfigClient"]),
+    // The same, told of changes over the message bus.
+    .library(name: "ConfigRefresh", targets: ["ConfigRefresh"]),
     // Handlers attached to event channels, for Swift services.
     .library(name: "Functions", targets: ["Functions"]),
     .executable(name: "carillon", targets: ["carillon"]),

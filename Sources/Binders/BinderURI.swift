@@ -58,10 +58,12 @@ package struct BinderURI: Sendable {
         case .redis:
             var configuration = try RedisConfiguration(uri: text)
             if !text.contains("name=") { configuration.clientName = name }
+            configuration.partitions = partitions
             return RedisBinder(configuration: configuration, log: log.of("redis"), metrics: metrics)
         case .kafka:
             var configuration = try KafkaConfiguration(uri: text)
             configuration.clientID = name
+            configuration.partitions = partitions
             return KafkaBinder(configuration: configuration, log: log.of("kafka"), metrics: metrics)
         case .http:
             var configuration = HTTPBinderConfiguration(url: text)

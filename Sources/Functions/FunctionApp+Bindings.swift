@@ -1,3 +1,4 @@
+import Operations
 import Streams
 
 extension FunctionApp {
@@ -25,11 +26,8 @@ extension FunctionApp {
     /// Nil when every broker is connected and every running binding has its position there: what is published from then on is not missed.
     public var problem: String? {
         guard isBound else { return "the app does not run" }
-        for (_, binder) in binders.sorted(by: { $0.key < $1.key }) {
-            if case .waiting(let reason) = binder.readiness { return reason }
-        }
-        if case .waiting(let reason) = bindings.readiness { return reason }
-        return nil
+        let all = binders.sorted { $0.key < $1.key }.map(\.value.readiness) + parts.map { $0.readiness() } + [bindings.readiness]
+        return all.lazy.compactMap(\.problem).first
     }
 
     /// Throws `.conflict` when it is started already, `.unknownBinding` where there is none of that name.

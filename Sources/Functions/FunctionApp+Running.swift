@@ -37,7 +37,7 @@ extension FunctionApp {
         for input in plan.inputs { try bind(input) }
         setBound()
         var services: [any Service] = binders.sorted { $0.key < $1.key }.map(\.value)
-        services += [outputs, bindings]
+        services += parts.flatMap(\.services) + [outputs, bindings]
         if settings.serves {
             let server = HTTPServer(
                 configuration: try settings.shared.httpServer(), handler: router, log: log.of("http"), metrics: metrics)
@@ -54,6 +54,7 @@ extension FunctionApp {
         var checks = binders.sorted { $0.key < $1.key }.map { name, binder in
             OperationsRoutes.Check(name.isEmpty ? "binder" : "binder \(name)") { binder.readiness.problem }
         }
+        checks += parts.map { part in OperationsRoutes.Check(part.name) { part.readiness().problem } }
         checks.append(OperationsRoutes.Check("bindings") { [bindings] in bindings.readiness.problem })
         OperationsRoutes(checks: checks, metrics: metrics).add(to: &router)
         router.add(BindingRoutes(bindings).router)

@@ -1,5 +1,6 @@
 import Binders
 import HTTPServer
+import Lifecycle
 import Locking
 import Settings
 package import Streams
@@ -20,6 +21,7 @@ public final class FunctionApp: Sendable {
         var functions = RegisteredFunctions()
         var hasRun = false
         var isBound = false
+        var parts: [Part] = []
         var server: HTTPServer?
     }
     let settings: FunctionSettings
@@ -47,6 +49,10 @@ public final class FunctionApp: Sendable {
         var partitions: [String: [String: Int]] = [:]
         for output in settings.outputs.values where output.partitionCount > 1 {
             partitions[output.binder ?? "", default: [:]][output.destination] = output.partitionCount
+        }
+        for input in settings.inputs.values {
+            guard let count = input.partitionCount else { continue }
+            for destination in input.destinations { partitions[input.binder ?? "", default: [:]][destination] = count }
         }
         let named = settings.inputs.values.map(\.binder) + settings.outputs.values.map(\.binder)
         var binders = given
@@ -98,6 +104,15 @@ public final class FunctionApp: Sendable {
     }
 
     func add(_ name: String, _ input: Int?, _ function: Function) { state.withLock { $0.functions.add(name, input, function) } }
+
+    /// What the app runs beside its functions, such as the bus.
+    struct Part: Sendable {
+        let name: String
+        let services: [any Service]
+        let readiness: @Sendable () -> Readiness
+    }
+    func add(_ part: Part) { state.withLock { $0.parts.append(part) } }
+    var parts: [Part] { state.withLock { $0.parts } }
 
     func setBound() { state.withLock { $0.isBound = true } }
     /// Whether all inputs are there.

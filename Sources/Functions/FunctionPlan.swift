@@ -18,7 +18,6 @@ struct FunctionPlan {
         if let name = functions.duplicates.first {
             throw FunctionError(.functions, "the function \(name) is there twice: give each its own name, or its own `input:`")
         }
-        guard !functions.names.isEmpty else { throw FunctionError(.functions, "there is no function: add one before `run()`") }
         for definition in settings.functions {
             for name in Self.parts(definition) { try functions.check(name, "`functions` names") }
         }

@@ -96,7 +96,8 @@ extension InputBinding {
                 wait: try reader.duration(key + ".batch.wait") ?? Batch().wait)
         }
         prefetch = try reader.number(key + ".prefetch", in: 1...10_000) ?? prefetch
-        partitions = try Self.partitions(key, &reader)
+        partitionCount = try reader.number(key + ".partition-count", in: 1...100_000)
+        partitions = try Self.partitions(key, partitionCount, &reader)
         contentType = reader.string(key + ".content-type") ?? contentType
         switch reader.string(key + ".start") {
         case nil, "latest": start = .latest
@@ -107,11 +108,12 @@ extension InputBinding {
     }
 
     /// The partitions of this instance: its index, or where there are fewer instances than partitions, every `instance-count`th.
-    private static func partitions(_ key: String, _ reader: inout SettingsReader) throws(SettingsError) -> [Int] {
+    private static func partitions(
+        _ key: String, _ count: Int?, _ reader: inout SettingsReader
+    ) throws(SettingsError) -> [Int] {
         let isPartitioned = try reader.flag(key + ".partitioned") ?? false
         let indexes = reader.strings(key + ".instance-index")
         let instances = try reader.number(key + ".instance-count", in: 1...100_000)
-        let count = try reader.number(key + ".partition-count", in: 1...100_000)
         guard isPartitioned else {
             guard indexes == nil, instances == nil, count == nil else {
                 throw reader.wrong(key + ".instance-index", "is for inputs with `partitioned: true`")

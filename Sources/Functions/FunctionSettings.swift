@@ -27,6 +27,16 @@ public struct FunctionSettings: Sendable {
         return settings
     }
 
+    /// The same without inputs and without a server: for a process that only sends.
+    public var onlySending: FunctionSettings {
+        var settings = self
+        settings.inputs = [:]
+        settings.functions = []
+        settings.outputs = outputs.filter { BindingName($0.key) == nil }
+        settings.serves = false
+        return settings
+    }
+
     /// Adds a broker that bindings may name.
     public mutating func addBinder(_ name: String, _ uri: String) { shared.binders[name] = CarillonSettings.Broker(uri: uri) }
 

@@ -36,6 +36,8 @@ public struct InputBinding: Sendable, Hashable {
     public var prefetch = 32
     /// Which partitions of a partitioned destination this instance reads; empty: it is not partitioned.
     public var partitions: [Int] = []
+    /// How many partitions the destination has, where a broker is to create it; nil: as the broker's own settings say.
+    public var partitionCount: Int?
     /// Media type of events that name none.
     public var contentType = "application/json"
     /// Where a binding without a group, or a group that is new on the broker, starts.

@@ -9,7 +9,7 @@ import Testing
 
     private func binding(size: Int) -> InputBinding {
         var binding = InputBinding("x", group: "g")
-        binding.batch = InputBinding.Batch(size: size, wait: .milliseconds(300))
+        binding.batch = InputBinding.Batch(size: size, wait: .seconds(3))
         return binding
     }
 

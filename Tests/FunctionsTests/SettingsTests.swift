@@ -67,6 +67,7 @@ import Testing
         sum.binder = "main"
         #expect(settings.inputs["audit|sum-in-0"] == sum)
         #expect(settings.inputs["parts-in-1"]?.partitions == [1, 3])
+        #expect(settings.inputs["parts-in-1"]?.partitionCount == 5)
         var receipts = OutputBinding("receipts")
         receipts.contentType = "text/plain"
         receipts.partitionCount = 3
