@@ -57,7 +57,10 @@ extension PolicyState {
     /// Takes over what the queues and the orchestrator say, and returns how the law sees each queue.
     private mutating func look(at observation: Observation) -> [QueueView] {
         if let current = observation.current {
-            for time in orders.observe(starting: current.starting, at: clock) { start.observe(time) }
+            // What left without becoming ready teaches nothing of the time that it takes.
+            let risen = current.ready - (foundReady ?? current.ready)
+            for time in orders.observe(starting: current.starting, at: clock) where risen > 0 { start.observe(time) }
+            foundReady = current.ready
         }
         let ready = observation.current?.ready ?? 0
         let starting = orders.arrivals(start: start.value, poll: policy.poll, at: clock)
@@ -81,7 +84,7 @@ extension PolicyState {
             case .queue:
                 defer { queue += 1 }
                 return views[queue].outcome(idleFor: clock - lastBusy, idle: policy.idle)
-            case .window(let window): return window.outcome(at: observation.time, lead: start.value)
+            case .window(let window): return window.outcome(at: observation.time, lead: deadTime)
             case .resource(let resource):
                 guard let current = observation.current else {
                     return ConditionOutcome(kind: "resource", reason: "the instances are unknown", isUnknown: true)

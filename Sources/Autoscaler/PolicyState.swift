@@ -10,6 +10,7 @@ package struct PolicyState: Sendable, Hashable {
     var ordered: Int?
     /// What the orchestrator said before it.
     var found: Int?
+    var foundReady: Int?
     var lastUp: Seconds?
     var lastBusy: Seconds = 0
     var unknownSince: Seconds?

@@ -43,6 +43,9 @@ struct QueueView: Sendable {
             reason +=
                 "; the promise of \(Phrase.duration(law.limit)) is shorter than the dead time: what a burst brings before it is over is late"
         }
+        if let oldest = reading.oldest.value, oldest > law.limit {
+            reason += "; the oldest has waited for \(Phrase.duration(oldest)), longer than was promised"
+        }
         return ConditionOutcome(kind: "queue", desired: desired, ceiling: partitions, reason: reason, isUnknown: !isKnown)
     }
 }
