@@ -61,7 +61,8 @@ enum Simulate: Verb {
             terminal.print(report.json)
         } else {
             terminal.print(
-                SimulationText.report([(policy.name, run)] + (against.map { [($0.name, $0.run)] } ?? []), poll: policy.poll), end: "")
+                SimulationText.report(
+                    [(policy.name, run)] + (against.map { [("against: " + $0.name, $0.run)] } ?? []), poll: policy.poll), end: "")
         }
         return 0
     }
