@@ -41,6 +41,19 @@ package struct BinderURI: Sendable {
         }
     }
 
+    /// A name for the broker that lasts, made of its scheme, host and port (the first of several), without credentials: `amqp-host-5672`. Nil for
+    /// the embedded broker, which nobody else can name.
+    package var place: String? {
+        if case .local = kind { return nil }
+        let (scheme, rest) = (text.prefix { $0 != ":" }, text.drop { $0 != ":" }.dropFirst(3))
+        let authority = rest.prefix { !"/?,".contains($0) }
+        let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
+        let plain = "\(scheme)-\(host)".lowercased().map { character in
+            character.isASCII && (character.isLetter || character.isNumber || character == ".") ? character : "-"
+        }
+        return String(plain.prefix(60))
+    }
+
     /// The binder, which connects when it runs. `token` and `authorityFile` are for `http`; `partitions` tells how many a destination has that is
     /// published to by key.
     package func binder(

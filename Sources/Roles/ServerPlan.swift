@@ -1,5 +1,7 @@
 import Binders
+import Bus
 import ConfigRepositories
+import Crypto
 import Foundation
 import PropertyFormats
 package import Settings
@@ -70,7 +72,33 @@ package struct ServerPlan: Sendable {
         } else {
             repositories = try RepositorySetup(settings, data: data, log: log)
         }
+        let sides = try bridgeSides(broker, busBinder, data: data, make: binder)
         return try ServerRole(
-            settings, repositories: repositories, binder: busBinder, channelBinder: channelBinder, data: data, log: log, metrics: metrics)
+            settings, repositories: repositories, binder: busBinder, channelBinder: channelBinder, bridgeSides: sides, data: data, log: log,
+            metrics: metrics)
+    }
+
+    /// The buses that are to be joined, this server's own first; none where nothing is to be joined.
+    private func bridgeSides(
+        _ own: CarillonSettings.Broker, _ ownBinder: any Binder, data: String, make: (CarillonSettings.Broker) throws -> any Binder
+    ) throws -> [BusBridge.Side] {
+        guard !settings.bus.bridge.isEmpty else { return [] }
+        let destination = try Destination(settings.bus.destination)
+        let ownName = settings.binders.first { $0.value == own }?.key
+        var sides = [BusBridge.Side(try side(ownName, own, data: data), ownBinder, destination: destination)]
+        for name in settings.bus.bridge {
+            let broker = try settings.bridged(name)
+            let known = settings.binders[name] == nil ? nil : name
+            sides.append(BusBridge.Side(try side(known, broker, data: data), try make(broker), destination: destination))
+        }
+        return sides
+    }
+
+    /// The name that a side has in the bridge's groups, which outlast this process. An embedded broker is this server's alone: another server's,
+    /// joined with the same broker, must not share a group with it.
+    private func side(_ name: String?, _ broker: CarillonSettings.Broker, data: String) throws -> String {
+        if let place = try BinderURI(broker.uri).place { return name ?? place }
+        let server = SHA256.hexadecimalDigest(of: ProcessInfo.processInfo.hostName + "\0" + data).prefix(12)
+        return "\(name ?? "embedded")-\(server)"
     }
 }

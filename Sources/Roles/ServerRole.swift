@@ -1,4 +1,4 @@
-import Bus
+package import Bus
 import BusEndpoints
 import Channels
 import ConfigRepositories
@@ -26,11 +26,11 @@ package struct ServerRole: Service {
     /// The port that it listens on, once it runs.
     package var port: Int { server.port }
 
-    /// Composes the server. `binder` is the broker of the bus, `channelBinder` that of event channels where it is another; `data` is the folder
-    /// for what must survive.
+    /// Composes the server. `binder` is the broker of the bus, `channelBinder` that of event channels where it is another; `bridgeSides` are buses
+    /// to be joined, that of `binder` first, or none; `data` is the folder for what must survive.
     package init(
-        _ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, channelBinder: (any Binder)? = nil, data: String,
-        log: Log, metrics: Metrics
+        _ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, channelBinder: (any Binder)? = nil,
+        bridgeSides: [BusBridge.Side] = [], data: String, log: Log, metrics: Metrics
     ) throws {
         self.log = log
         address = settings.server.address
@@ -78,6 +78,13 @@ package struct ServerRole: Service {
             .init("bus") { bus.readiness.problem },
         ]
         if let channelBinder { checks.append(.init("channels") { channelBinder.readiness.problem }) }
+        var bridge: BusBridge?
+        if !bridgeSides.isEmpty {
+            let joined = try BusBridge(
+                name: settings.bus.bridgeName ?? BusBridge.defaultName, bridgeSides, log: log.of("bridge"), metrics: metrics)
+            checks.append(.init("bridge") { joined.readiness.problem })
+            bridge = joined
+        }
         let operations = OperationsRoutes(checks: checks, metrics: metrics)
         var router = Router()
         router.add(middleware: access.middleware)
@@ -109,7 +116,15 @@ package struct ServerRole: Service {
         server = HTTPServer(
             configuration: try settings.httpServer(), handler: settings.user == nil ? router : Uncached(router: router),
             log: log.of("http"), metrics: metrics)
-        services = [binder] + [channelBinder].compactMap { $0 } + [bus, audiences, publisher, channels] + repositories.changing + [server]
+        var services: [any Service] = [binder]
+        if let channelBinder { services.append(channelBinder) }
+        for side in bridgeSides.dropFirst() { services.append(side.binder) }
+        services.append(bus)
+        if let bridge { services.append(bridge) }
+        services += [audiences, publisher, channels]
+        services += repositories.changing
+        services.append(server)
+        self.services = services
     }
 
     /// Looks for changes now; a source that is away keeps nobody from going on with what is served.

@@ -44,4 +44,11 @@ extension CarillonSettings {
         let nearest = Spelling.nearest(to: name, in: binders.keys.sorted()).map { "; did you mean `\($0)`?" } ?? ""
         throw SettingsError(message: "names `\(name)`, which is none of `binders`\(nearest)")
     }
+
+    /// A broker that the bus is joined with: one of `binders`, or a URI.
+    package func bridged(_ name: String) throws(SettingsError) -> Broker {
+        if binders[name] == nil, name.contains(":") { return Broker(uri: name) }
+        guard let broker = try broker(name) else { throw SettingsError(message: "needs names of `binders`, or URIs") }
+        return broker
+    }
 }

@@ -116,6 +116,10 @@ package struct CarillonSettings: Sendable, Equatable {
         package var acknowledges = true
         /// The name of one of `binders`; nil: `binder`.
         package var binder: String?
+        /// Other brokers whose buses are joined with this one: names of `binders`, or URIs.
+        package var bridge: [String] = []
+        /// Servers that join the same brokers under the same name share the work.
+        package var bridgeName: String?
     }
 
     package struct Monitor: Sendable, Equatable {
@@ -152,8 +156,13 @@ package struct CarillonSettings: Sendable, Equatable {
         bus.id = reader.string("bus.id")
         bus.acknowledges = try reader.flag("bus.acknowledges") ?? bus.acknowledges
         bus.binder = reader.string("bus.binder")
+        bus.bridge = reader.strings("bus.bridge", secret: true) ?? []
+        bus.bridgeName = reader.string("bus.bridge-name")
         for (key, name) in [("binder", nil), ("bus.binder", bus.binder), ("channels.binder", channelBinder)] {
             do throws(SettingsError) { _ = try broker(name) } catch { throw reader.wrong(key, error.message) }
+        }
+        for name in bus.bridge {
+            do throws(SettingsError) { _ = try bridged(name) } catch { throw reader.wrong("bus.bridge", error.message) }
         }
         monitor.secret = try reader.secret("monitor.secret")
         monitor.branches = reader.strings("monitor.branches")

@@ -77,13 +77,13 @@ package struct SettingsReader {
     }
 
     /// A list of texts, or a single text standing for a list of one; nil when the key is not there at all.
-    package mutating func strings(_ key: String) -> [String]? {
+    package mutating func strings(_ key: String, secret: Bool = false) -> [String]? {
         let count = count(of: key)
         guard count > 0 else {
-            guard let one = string(key) else { return nil }
+            guard let one = string(key, secret: secret) else { return nil }
             return one.isEmpty ? [] : [one]
         }
-        return (0..<count).compactMap { string("\(key)[\($0)]") }
+        return (0..<count).compactMap { string("\(key)[\($0)]", secret: secret) }
     }
 
     /// A secret, given by itself or as `…-file`, whose content counts without the line feed at its end.

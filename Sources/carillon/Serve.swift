@@ -20,19 +20,22 @@ enum Serve: Verb {
             .init("port", value: "PORT", "listen on this port; 8888 unless given, 0 takes a free one"),
             .init("data", value: "DIR", "keep here what must survive: embedded log, mirrors"),
             .init("binder", value: "URI", "the broker: amqp://user:password@host:5672/vhost; embedded unless given"),
+            .init("bridge", value: "URI", "join the bus of this broker, too: what is published on one reaches the instances on both"),
             .init("log", value: "LEVEL", "debug, info, warning or error"),
             .init("print-config", "show the settings in force and where each comes from, secrets hidden, and end"),
         ],
         examples: [
             "carillon serve", "carillon serve --config carillon.yaml --port 9000",
             "carillon serve --binder amqp://guest:guest@localhost:5672/",
+            "carillon serve --binder amqp://guest:guest@old:5672/ --bridge redis://new:6379/0",
             "carillon serve --spring-config application.yml",
         ])
 
     static func run(_ invocation: Invocation, _ terminal: Terminal) async throws -> Int32 {
         var overrides: [String: String] = [:]
         for (option, key) in [
-            ("address", "server.address"), ("port", "server.port"), ("data", "data"), ("binder", "binder"), ("log", "log.level"),
+            ("address", "server.address"), ("port", "server.port"), ("data", "data"), ("binder", "binder"), ("bridge", "bus.bridge"),
+            ("log", "log.level"),
         ] {
             if let value = invocation.value(option) { overrides[key] = value }
         }

@@ -16,6 +16,15 @@ import Testing
         #expect(try BinderURI(uri).binder(log: .silent).name == name)
     }
 
+    @Test(arguments: [
+        ("amqp://user:p@ss@Host:5672/vhost", "amqp-host-5672"), ("kafka://a.b:9092,c:9092?x=y", "kafka-a.b-9092"),
+        ("redis://h/0", "redis-h"),
+        ("http://[::1]:8888/", "http----1--8888"), ("local:", nil), ("local:/a/b", nil),
+    ])
+    func `a broker has a name that lasts, without credentials`(uri: String, place: String?) throws {
+        #expect(try BinderURI(uri).place == place)
+    }
+
     @Test(arguments: ["", "ftp://host", "host:5672"])
     func `another scheme is refused with those that can be used`(uri: String) {
         let error = #expect(throws: SettingsError.self) { try BinderURI(uri) }

@@ -32,6 +32,22 @@ import Testing
             try settings(pairs, environment: ["CARILLON_SERVER_PORT": "2"], commandLine: ["server.port": "3"]).server.port == 3)
     }
 
+    @Test func `buses are joined by names of brokers or by URIs, which stay hidden`() throws {
+        let settings = try settings([
+            "binder": "old", "binders.old": "amqp://u:s3cret@a/", "binders.new.uri": "redis://b", "bus.bridge[0]": "new",
+            "bus.bridge[1]": "kafka://u:s3cret@c:9092", "bus.bridge-name": "moving",
+        ])
+        #expect(settings.bus.bridge == ["new", "kafka://u:s3cret@c:9092"])
+        #expect(settings.bus.bridgeName == "moving")
+        #expect(try settings.bus.bridge.map { try settings.bridged($0).uri } == ["redis://b", "kafka://u:s3cret@c:9092"])
+        #expect(!settings.effective.contains("s3cret"))
+        let error = #expect(throws: SettingsError.self) {
+            _ = try self.settings(["binders.old": "amqp://a/", "bus.bridge": "odl"])
+        }
+        #expect(error?.message.contains("`bus.bridge` names `odl`") == true && error?.message.contains("did you mean `old`?") == true)
+        #expect(try self.settings([:], commandLine: ["bus.bridge": "redis://b"]).bus.bridge == ["redis://b"])
+    }
+
     @Test(arguments: [
         ("server.prot", "carillon.yaml:1: unknown setting `server.prot`; did you mean `server.port`?"),
         ("channels.push.allow-privat", "did you mean `channels.push.allow-private`?"),
