@@ -176,7 +176,7 @@ let testTargets: [Target] = [
     tests("LocalBinderTests", ["LocalBinder", "Streams", "Lifecycle", "Locking", "SQLite", "Telemetry"]),
     tests(
         "RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "CZlib", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
-    tests("KafkaBinderTests", ["KafkaBinder", "Bus", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("KafkaBinderTests", ["KafkaBinder", "CRDKafka", "Bus", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("RedisBinderTests", ["RedisBinder", "Crypto", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("BinderConformanceTests", ["Binders", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
     tests("BindersTests", ["Binders", "Settings", "Streams", "Telemetry"]),

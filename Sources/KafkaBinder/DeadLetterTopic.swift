@@ -10,13 +10,10 @@ struct DeadLetterTopic {
     let configuration: KafkaConfiguration
     let admin: KafkaAdmin
 
-    struct Letter {
-        var record: KafkaRecord
-        var id: String
-    }
+    var form: DeadLetterForm { DeadLetterForm(names: names, configuration: configuration) }
 
     /// The letters of this group, oldest first; all of them, since those of one partition are not older than those of another.
-    func read() throws(BinderError) -> [Letter] {
+    func read() throws(BinderError) -> [DeadLetterForm.Letter] {
         do throws(KafkaFailure) {
             guard let count = try admin.partitions(of: names.deadLetters) else {
                 throw KafkaFailure(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, names.deadLetters)
@@ -26,7 +23,7 @@ struct DeadLetterTopic {
             let filled = places.filter { high[$0] ?? 0 > low[$0] ?? 0 }
             guard !filled.isEmpty else { return [] }
             let records = try records(filled.map { ($0, low[$0] ?? 0, high[$0] ?? 0) })
-            return records.compactMap(letter).sorted {
+            return records.compactMap(form.letter).sorted {
                 ($0.record.timestamp, $0.record.partition, $0.record.offset) < ($1.record.timestamp, $1.record.partition, $1.record.offset)
             }
         } catch {
@@ -39,12 +36,13 @@ struct DeadLetterTopic {
         }
     }
 
-    private func records(_ ranges: [(place: TopicPartition, low: Int64, high: Int64)]) throws(KafkaFailure) -> [KafkaRecord] {
+    func records(_ ranges: [(place: TopicPartition, low: Int64, high: Int64)]) throws(KafkaFailure) -> [KafkaRecord] {
         let settings = configuration.consumer(group: KafkaNames.nobody, prefetch: 1000) + [("enable.partition.eof", "true")]
         let client: KafkaConsumerClient
         do throws(BinderError) { client = try KafkaConsumerClient(settings, wakeUp: nil) } catch {
             throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, error.message)
         }
+        client.learn(names.deadLetters)
         try client.assign(ranges.map { PartitionOffset(place: $0.place, offset: $0.low) })
         var open = Dictionary(uniqueKeysWithValues: ranges.map { ($0.place.partition, $0.high) })
         var records: [KafkaRecord] = []
@@ -74,84 +72,5 @@ struct DeadLetterTopic {
             guard now < end else { throw KafkaFailure(RD_KAFKA_RESP_ERR__TIMED_OUT, doing: "reading \(names.deadLetters)") }
         }
         return records
-    }
-
-    /// Nil for the letters of another group whose topic has the same name.
-    private func letter(_ record: KafkaRecord) -> Letter? {
-        let text = { (name: String) in record.headers.last(name).map { String(decoding: $0, as: UTF8.self) } }
-        let topic = text(DeadLetterHeaders.topic)
-        if let owner = text(KafkaHeaders.owner) {
-            guard owner == names.owner else { return nil }
-        } else if let topic, topic != names.topic {
-            return nil
-        }
-        let partition = DeadLetterHeaders.number(record.headers.last(DeadLetterHeaders.partition))
-        let offset = DeadLetterHeaders.number(record.headers.last(DeadLetterHeaders.offset))
-        guard let topic, let partition, let offset else {
-            return Letter(record: record, id: "\(record.topic)-\(record.partition)@\(record.offset)")
-        }
-        return Letter(record: record, id: "\(topic)-\(partition)@\(offset)")
-    }
-
-    func view(_ letter: Letter) -> DeadLetter {
-        var plain = letter.record
-        plain.headers = Self.withoutFailure(plain.headers)
-        let time = letter.record.timestamp
-        plain.timestamp = DeadLetterHeaders.number(letter.record.headers.last(DeadLetterHeaders.timestamp)) ?? time
-        var reader = KafkaHeaderReader()
-        var envelope = plain.envelope(&reader, embeddedHeaders: configuration.readsEmbeddedHeaders)
-        if plain.headers.last(KafkaHeaders.id) == nil { envelope.id = letter.id }
-        envelope.headers[KafkaHeaders.owner] = nil
-        let text = { (name: String) in letter.record.headers.last(name).map { String(decoding: $0, as: UTF8.self) } }
-        return DeadLetter(
-            id: letter.id, envelope: envelope,
-            reason: FailureReason(message: text(DeadLetterHeaders.message) ?? "", kind: text(DeadLetterHeaders.kind) ?? "error"),
-            attempts: text(DeadLetterHeaders.attempts).flatMap { Int($0) } ?? 1, time: time)
-    }
-
-    /// What is to be sent so that the group gets the event again, and nobody else.
-    func replay(_ letter: Letter) -> OutgoingRecord {
-        var headers = Self.withoutFailure(letter.record.headers)
-        headers.append(KafkaHeaders.owner, names.owner)
-        return OutgoingRecord(
-            topic: names.retries, partition: nil, key: letter.record.key, value: letter.record.value,
-            timestamp: DeadLetterHeaders.number(letter.record.headers.last(DeadLetterHeaders.timestamp)) ?? -1, headers: headers,
-            pending: PendingRecord(limit: configuration.publishLimit))
-    }
-
-    /// What is to be sent so that a letter stays when all that lies before it goes.
-    func copy(_ letter: Letter) -> OutgoingRecord {
-        OutgoingRecord(
-            topic: names.deadLetters, partition: letter.record.partition, key: letter.record.key, value: letter.record.value,
-            timestamp: letter.record.timestamp, headers: letter.record.headers, pending: PendingRecord(limit: configuration.publishLimit))
-    }
-
-    /// Which letters must be written again so that these can go, and below which offsets all goes then.
-    static func removal(of chosen: [Letter], among all: [Letter], topic: String) -> (kept: [Letter], below: [PartitionOffset]) {
-        var below: [Int32: Int64] = [:]
-        for letter in chosen { below[letter.record.partition] = max(below[letter.record.partition] ?? 0, letter.record.offset + 1) }
-        let gone = Set(chosen.map { TopicOffset(partition: $0.record.partition, offset: $0.record.offset) })
-        let kept = all.filter { letter in
-            letter.record.offset < below[letter.record.partition] ?? 0
-                && !gone.contains(TopicOffset(partition: letter.record.partition, offset: letter.record.offset))
-        }
-        let order = below.sorted { $0.key < $1.key }.map {
-            PartitionOffset(place: TopicPartition(topic: topic, partition: $0.key), offset: $0.value)
-        }
-        return (kept, order)
-    }
-
-    private struct TopicOffset: Hashable {
-        var partition: Int32
-        var offset: Int64
-    }
-
-    private static func withoutFailure(_ headers: RecordHeaders) -> RecordHeaders {
-        var plain = RecordHeaders()
-        headers.forEach { name, value in
-            let text = String(decoding: name, as: UTF8.self)
-            if !DeadLetterHeaders.all.contains(text), text != KafkaHeaders.owner { plain.append(name: name, value: value) }
-        }
-        return plain
     }
 }

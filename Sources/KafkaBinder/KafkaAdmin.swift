@@ -6,7 +6,7 @@ import Streams
 final class KafkaAdmin: Sendable {
     private let handle: KafkaHandle
     private let configuration: KafkaConfiguration
-    private var limit: Duration { min(.seconds(5), configuration.requestLimit) }
+    private var limit: Duration { configuration.requestLimit }
 
     init(_ configuration: KafkaConfiguration) throws(BinderError) {
         self.configuration = configuration
@@ -138,6 +138,22 @@ final class KafkaAdmin: Sendable {
 
     /// The offset at a place of each partition.
     func offsets(_ place: Place, of partitions: [TopicPartition]) throws(KafkaFailure) -> [TopicPartition: Int64] {
+        let end = Monotonic.now + limit.nanoseconds
+        while true {
+            do throws(KafkaFailure) { return try offsetsOnce(place, of: partitions) } catch {
+                // Leaders that were just chosen, of a topic that was just made or a broker that just went, do not know it at once.
+                guard Self.passing.contains(error.code), Monotonic.now < end else { throw error }
+                usleep(20_000)
+            }
+        }
+    }
+
+    private static let passing: [rd_kafka_resp_err_t] = [
+        RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+        RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+    ]
+
+    private func offsetsOnce(_ place: Place, of partitions: [TopicPartition]) throws(KafkaFailure) -> [TopicPartition: Int64] {
         let asked: Int64 =
             switch place {
             case .earliest: Int64(RD_KAFKA_OFFSET_BEGINNING)

@@ -7,13 +7,13 @@ extension KafkaBinder: DeadLetterKeeping {
         let names = try KafkaNames(destination, group, configuration.groupNaming)
         return try await ask { [configuration] admin throws(BinderError) in
             let topic = DeadLetterTopic(names: names, configuration: configuration, admin: admin)
-            return try topic.read().prefix(max(0, limit)).map { topic.view($0) }
+            return try topic.read().prefix(max(0, limit)).map { topic.form.view($0) }
         }
     }
 
     package func replay(_ ids: [String]?, of destination: Destination, group: ConsumerGroup) async throws(BinderError) -> Int {
         let names = try KafkaNames(destination, group, configuration.groupNaming)
-        return try await remove(ids, names) { [self] topic, letters async throws(BinderError) in
+        return try await remove(ids, names) { [self] form, letters async throws(BinderError) in
             guard !letters.isEmpty else { return }
             try await ask { [configuration] admin throws(BinderError) in
                 do throws(KafkaFailure) {
@@ -22,7 +22,7 @@ extension KafkaBinder: DeadLetterKeeping {
                 } catch { throw error.binderError }
             }
             // One after the other: they keep their order.
-            for letter in letters { _ = try await producer.send(topic.replay(letter)) }
+            for letter in letters { _ = try await producer.send(form.replay(letter)) }
             lookAgain()
         }
     }
@@ -35,18 +35,19 @@ extension KafkaBinder: DeadLetterKeeping {
     /// Takes letters out of the topic after `first` has done what is to be done with them; those between them are written again before.
     private func remove(
         _ ids: [String]?, _ names: KafkaNames,
-        first: (DeadLetterTopic, [DeadLetterTopic.Letter]) async throws(BinderError) -> Void
+        first: (DeadLetterForm, [DeadLetterForm.Letter]) async throws(BinderError) -> Void
     ) async throws(BinderError) -> Int {
-        let (topic, all) = try await ask { [configuration] admin throws(BinderError) in
+        let form = DeadLetterForm(names: names, configuration: configuration)
+        let all = try await ask { [configuration] admin throws(BinderError) in
             let topic = DeadLetterTopic(names: names, configuration: configuration, admin: admin)
-            return (topic, try topic.read())
+            return try topic.read()
         }
         let wanted = ids.map(Set.init)
         let chosen = all.filter { wanted?.contains($0.id) ?? true }
         guard !chosen.isEmpty else { return 0 }
-        try await first(topic, chosen)
-        let (kept, below) = DeadLetterTopic.removal(of: chosen, among: all, topic: names.deadLetters)
-        for letter in kept { _ = try await producer.send(topic.copy(letter)) }
+        try await first(form, chosen)
+        let (kept, below) = DeadLetterForm.removal(of: chosen, among: all, topic: names.deadLetters)
+        for letter in kept { _ = try await producer.send(form.copy(letter)) }
         try await ask { admin throws(BinderError) in
             do throws(KafkaFailure) { try admin.deleteRecords(below: below) } catch { throw error.binderError }
         }

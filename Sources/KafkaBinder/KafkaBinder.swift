@@ -112,11 +112,16 @@ package final class KafkaBinder: Binder {
         try await know(destination.name)
         var envelope = envelope
         let partition = try partition(of: &envelope, to: destination)
-        let written = try await producer.send(
-            OutgoingRecord(
-                topic: destination.name, partition: partition, key: envelope.key.map { Array($0.utf8) }, value: envelope.payload,
-                timestamp: envelope.timestamp ?? -1, headers: KafkaHeaders.write(envelope),
-                pending: PendingRecord(limit: configuration.publishLimit)))
+        let record = OutgoingRecord(
+            topic: destination.name, partition: partition, key: envelope.key.map { Array($0.utf8) }, value: envelope.payload,
+            timestamp: envelope.timestamp ?? -1, headers: KafkaHeaders.write(envelope),
+            pending: PendingRecord(limit: configuration.publishLimit))
+        let written: Written
+        do throws(BinderError) { written = try await producer.send(record) } catch {
+            // The topic may be gone: the next publish looks.
+            if error.isRetriable { state.withLock { _ = $0.topics.remove(destination.name) } }
+            throw error
+        }
         return PublishReceipt(id: envelope.id, position: written.position)
     }
 
@@ -151,6 +156,7 @@ package final class KafkaBinder: Binder {
                 // Who may not create topics may still write to those that exist.
                 log.warning("a topic could not be looked for or created", ["topic": topic, "reason": error.text])
             }
+            producer.learn(topic)
         }
         remember(topic)
     }

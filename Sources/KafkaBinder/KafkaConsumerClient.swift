@@ -7,6 +7,8 @@ final class KafkaConsumerClient {
     let handle: KafkaHandle
     private let control: OpaquePointer?
     private let records: OpaquePointer?
+    /// Those of the partitions that were ever assigned: what is left in them at the end would keep the client from ending.
+    private var partitions: [TopicPartition: OpaquePointer] = [:]
     private var raw: OpaquePointer { handle.raw }
 
     init(_ settings: [(String, String)], wakeUp: WakeUp?) throws(BinderError) {
@@ -22,7 +24,12 @@ final class KafkaConsumerClient {
     }
 
     deinit {
-        // Before their client.
+        // Before their client, and empty.
+        for queue in partitions.values {
+            rd_kafka_queue_forward(queue, nil)
+            while let event = rd_kafka_queue_poll(queue, 0) { rd_kafka_event_destroy(event) }
+            rd_kafka_queue_destroy(queue)
+        }
         rd_kafka_queue_destroy(records)
         if let control { rd_kafka_queue_destroy(control) }
     }
@@ -43,6 +50,14 @@ final class KafkaConsumerClient {
         return true
     }
 
+    /// Asks where the partitions of a topic are: the library by itself would do so a second after they were assigned.
+    func learn(_ topic: String) {
+        guard let known = KafkaTopic(topic, on: handle) else { return }
+        var metadata: UnsafePointer<rd_kafka_metadata>?
+        guard rd_kafka_metadata(raw, 0, known.raw, &metadata, 2000) == RD_KAFKA_RESP_ERR_NO_ERROR else { return }
+        rd_kafka_metadata_destroy(metadata)
+    }
+
     // MARK: Assignment
 
     func subscribe(_ topics: [String]) throws(KafkaFailure) {
@@ -57,7 +72,7 @@ final class KafkaConsumerClient {
             // Into the queue of records, before the first of them can come.
             guard let queue = rd_kafka_queue_get_partition(raw, one.place.topic, one.place.partition) else { continue }
             rd_kafka_queue_forward(queue, records)
-            rd_kafka_queue_destroy(queue)
+            if let old = partitions.updateValue(queue, forKey: one.place) { rd_kafka_queue_destroy(old) }
         }
         let code: rd_kafka_resp_err_t? = PartitionOffset.with(offsets) { list in
             guard adding else { return rd_kafka_assign(raw, list) }

@@ -1,6 +1,8 @@
 import CRDKafka
 import Glibc
 import Streams
+import Synchronization
+import ThreadExecutor
 
 /// A client of the library, with threads of its own. May be used from any thread; ends when nobody holds it any more.
 final class KafkaHandle: @unchecked Sendable {  // the library's clients are made for use from several threads
@@ -28,8 +30,19 @@ final class KafkaHandle: @unchecked Sendable {  // the library's clients are mad
         self.raw = raw
     }
 
+    /// Set when a topic was deleted under this client: librdkafka before 2.6.1 may then wait for its own partitions for ever when it ends.
+    let mayHang = Atomic(false)
+
     /// The consumers that reach this were closed by their thread, as far as that was possible in time.
-    deinit { rd_kafka_destroy_flags(raw, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
+    deinit {
+        guard mayHang.load(ordering: .relaxed) else { return rd_kafka_destroy_flags(raw, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
+        // On a thread that nobody waits for.
+        let reaper = ThreadExecutor(name: "kafka-reaper")
+        reaper.submit { [client = UInt(bitPattern: raw)] in
+            rd_kafka_destroy_flags(OpaquePointer(bitPattern: client), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+        }
+        reaper.stop()
+    }
 
     /// Whether any broker answers within the limit. Blocks.
     func answers(within limit: Duration) -> Bool {

@@ -53,7 +53,7 @@ package struct KafkaHeaderReader: Sendable {
     private static func value(_ value: UnsafeRawBufferPointer?, name: String, classes: [String: String]?) -> HeaderValue {
         guard let value else { return .null }
         let bytes = Array(value)
-        if KafkaHeaders.isAlwaysText(name) { return .string(String(decoding: bytes, as: UTF8.self)) }
+        if KafkaHeaders.isAlwaysText(name) || name == KafkaHeaders.owner { return .string(String(decoding: bytes, as: UTF8.self)) }
         guard let classes else { return String(validating: bytes, as: UTF8.self).map { .string($0) } ?? .bytes(bytes) }
         guard let type = classes[name] else { return .bytes(bytes) }
         return decode(bytes, class: type) ?? String(validating: bytes, as: UTF8.self).map { .string($0) } ?? .bytes(bytes)

@@ -34,9 +34,12 @@ package struct OffsetTracker: Sendable {
         case skip
     }
 
+    /// Whether an offset lies before one that came already: the partition was emptied and begins anew.
+    package func isBehind(_ offset: Int64) -> Bool { next.map { offset < $0 } ?? false }
+
     /// A record came. Offsets rise; those that are left out are not there (compacted, or marks of a transaction).
     package mutating func arrived(_ offset: Int64, now: Int64) -> Arrival {
-        if let next, offset < next { return .skip }
+        if isBehind(offset) { return .skip }
         next = offset + 1
         switch notes.state(of: offset) {
         case .done:

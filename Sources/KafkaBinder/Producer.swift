@@ -113,6 +113,18 @@ final class Producer: KafkaRole, @unchecked Sendable {  // what is not in the lo
         return try await record.pending.wait()
     }
 
+    /// Asks the brokers for the partitions of a topic. Blocks. A topic that was deleted and made again stays unknown to the library otherwise.
+    func learn(_ name: String) {
+        let found = shared.withLock { shared in shared.handle.flatMap { handle in Self.topic(name, &shared, handle).map { (handle, $0) } } }
+        guard let (handle, topic) = found else { return }
+        var metadata: UnsafePointer<rd_kafka_metadata>?
+        guard
+            rd_kafka_metadata(handle.raw, 0, topic.raw, &metadata, Int32(configuration.requestLimit.milliseconds))
+                == RD_KAFKA_RESP_ERR_NO_ERROR
+        else { return }
+        rd_kafka_metadata_destroy(metadata)
+    }
+
     private static let closed = BinderError(.closed, "the Kafka binder is closed")
 
     private static func error(_ code: rd_kafka_resp_err_t, _ record: OutgoingRecord) -> BinderError {

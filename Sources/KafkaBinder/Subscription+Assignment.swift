@@ -54,6 +54,7 @@ extension Subscription {
         let count = try admin.ensure(topics)[0]
         let fresh = try KafkaConsumerClient(configuration.consumer(group: names.groupID, prefetch: prefetch), wakeUp: wakeUp)
         nextLook = Monotonic.now + configuration.metadataInterval.nanoseconds
+        if isBroadcast || options.partition != nil { fresh.learn(names.topic) }
         guard group != nil else {
             let numbers = options.partition.map { [Int32($0)] } ?? (0..<Int32(count)).map { $0 }
             let (offsets, gap) = try admin.offsets(at: wasReady ? resumption : options.start, of: names.topic, partitions: numbers)

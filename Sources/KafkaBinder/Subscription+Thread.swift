@@ -1,6 +1,7 @@
 import CRDKafka
 import Locking
 import Streams
+import Synchronization
 import Telemetry
 
 extension Subscription: KafkaRole {
@@ -74,6 +75,10 @@ extension Subscription: KafkaRole {
             shared.waiter = nil
             return (waiter, first)
         }
+        if missed, !arrived.isEmpty, !isDown {
+            missed = false
+            options.events(.gap)
+        }
         waiter?.resume(returning: .success(first))
         return count == room && room > 0
     }
@@ -90,6 +95,10 @@ extension Subscription: KafkaRole {
     }
 
     private func add(_ one: FetchedRecord, to shared: inout SubscriptionState, now: Int64) {
+        if shared.slots[one.place]?.tracker.isBehind(one.record.offset) == true {
+            shared.restart(one.place, at: one.record.offset)
+            missed = true
+        }
         guard let epoch = shared.slots[one.place]?.epoch else { return }
         switch shared.slots[one.place]?.tracker.arrived(one.record.offset, now: now) {
         case .deliver?:
@@ -137,7 +146,12 @@ extension Subscription: KafkaRole {
     /// All that is done, at once, for partitions that are about to go.
     func commitNow(_ client: KafkaConsumerClient, within limit: Duration) {
         guard !isBroadcast else { return }
-        let commits = shared.withLock { $0.commits() }
+        // What is under way may not arrive any more.
+        let again = commitsUnderWay > 0
+        let commits = shared.withLock { shared in
+            if again { shared.untold() }
+            return shared.commits()
+        }
         do { try client.commit(commits, within: limit) } catch {
             log.warning("Kafka could not be told what is done; it will be handed out again", ["topic": names.topic, "reason": error.text])
         }
@@ -176,6 +190,7 @@ extension Subscription: KafkaRole {
             // The topic of replayed letters is only made when one is replayed.
             guard topic == nil || topic == names.topic, !failure.text.contains(names.retries) || isBroadcast else { return }
             missed = true
+            client?.handle.mayHang.store(true, ordering: .relaxed)
             interrupted("the topic \(names.topic) is gone")
             recreate()
         } else if failure.code == RD_KAFKA_RESP_ERR__FATAL {

@@ -87,6 +87,14 @@ struct SubscriptionState: Sendable {
         return true
     }
 
+    /// A partition was emptied behind us, with its topic say: nothing that is in hand of it is there any more.
+    mutating func restart(_ place: TopicPartition, at offset: Int64) {
+        remove([place])
+        epoch += 1
+        slots[place] = Slot(tracker: OffsetTracker(start: offset), epoch: epoch)
+        dirty = true
+    }
+
     /// Gives partitions up: what is in hand of them can no longer be settled.
     mutating func remove(_ places: [TopicPartition]) {
         for place in places { if let slot = slots.removeValue(forKey: place) { inHand -= slot.inHand } }

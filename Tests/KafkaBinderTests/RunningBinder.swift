@@ -13,7 +13,8 @@ func withBinder<R: Sendable>(
     _ server: KafkaServer, log: Log = .silent, _ change: (inout KafkaConfiguration) -> Void = { _ in },
     _ body: (KafkaBinder) async throws -> R
 ) async throws -> R {
-    try await running(KafkaBinder(configuration: try configuration(server, change), log: log), body)
+    let log = ProcessInfo.processInfo.environment["CARILLON_KAFKA_DEBUG"] == nil ? log : Log(part: "kafka", minimum: .debug)
+    return try await running(KafkaBinder(configuration: try configuration(server, change), log: log), body)
 }
 
 /// Quick to notice and to try again, and groups that do not disturb those of other tests.
@@ -23,7 +24,7 @@ func configuration(_ server: KafkaServer, _ change: (inout KafkaConfiguration) -
     configuration.heartbeat = .milliseconds(200)
     configuration.backOff = .milliseconds(50)
     configuration.longestBackOff = .milliseconds(500)
-    if let debug = ProcessInfo.processInfo.environment["CARILLON_KAFKA_DEBUG"] { configuration.properties["debug"] = debug }
+    if let debug = ProcessInfo.processInfo.environment["CARILLON_KAFKA_DEBUG"], !debug.isEmpty { configuration.properties["debug"] = debug }
     change(&configuration)
     return configuration
 }

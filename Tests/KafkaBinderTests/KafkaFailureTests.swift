@@ -1,0 +1,330 @@
+import Foundation
+import Lifecycle
+import Streams
+import TestSupport
+import Testing
+
+@testable import KafkaBinder
+
+/// These stop and freeze their broker: one after the other, on one that nobody else uses.
+@Suite(.serialized, .enabled(if: KafkaServer.canStart, "\(KafkaServer.whyNot)"), .timeLimit(.minutes(5)))
+struct KafkaFailureTests {
+    private func server() async throws -> KafkaServer { try await .shared("failures") }
+
+    @Test func `a broker killed twice among 10,000 confirmed publishes loses none of them`() async throws {
+        let server = try await server()
+        try await withBinder(server) { binder in
+            let destination = try fresh()
+            let group = try ConsumerGroup("workers")
+            let confirmed = Tally<Set<String>>([])
+            let received = Tally<Set<String>>([])
+            let events = EventCollector()
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask { @Sendable in
+                    let options = SubscriptionOptions(prefetch: 250, events: { events.add($0) })
+                    try await binder.withSubscription(to: destination, group: group, options: options) { deliveries in
+                        while let delivery = try await deliveries.next() {
+                            let id = delivery.envelope.id
+                            // What is no longer ours comes again: that is what this counts on.
+                            try? await delivery.accept()
+                            received.change { $0.insert(id) }
+                        }
+                    }
+                }
+                try await eventually(within: .seconds(60), "ready") { events.all.contains(.ready) }
+                let publishing = Task {
+                    try await withThrowingTaskGroup(of: Void.self) { publishers in
+                        for publisher in 0..<50 {
+                            publishers.addTask {
+                                for number in 0..<200 {
+                                    while true {
+                                        do throws(BinderError) {
+                                            let receipt = try await binder.publish(
+                                                Envelope(text: "\(publisher)-\(number)"), to: destination)
+                                            confirmed.change { $0.insert(receipt.id) }
+                                            break
+                                        } catch { guard error.isRetriable else { throw error } }
+                                    }
+                                }
+                            }
+                        }
+                        while try await publishers.next() != nil {}
+                    }
+                }
+                for third in 1...2 {
+                    try await eventually(within: .seconds(90), "\(third) thirds confirmed") { confirmed.now.count >= third * 3000 }
+                    try await server.kill()
+                    try await server.start()
+                }
+                try await publishing.value
+                try await eventually(within: .seconds(90), "all confirmed events received") { confirmed.now.isSubset(of: received.now) }
+                tasks.cancelAll()
+            }
+            #expect(confirmed.now.count == 10_000)
+            let interruptions = events.all.filter { if case .interrupted = $0 { true } else { false } }
+            #expect(!interruptions.isEmpty)
+            #expect(events.all.filter { $0 == .resumed }.count == interruptions.count && !events.all.contains(.gap))
+        }
+    }
+
+    @Test func `a binder whose broker is absent starts, waits, and serves when it comes`() async throws {
+        let server = try await server()
+        try await server.stop()
+        let started = Tally(false)
+        let binder = KafkaBinder(configuration: try configuration(server))
+        let shutdown = ShutdownSignal()
+        let run = Task { try await binder.run(ServiceLife(shutdown: shutdown, onStarted: { started.change { $0 = true } })) }
+        try await eventually(within: .seconds(5), "started") { started.now }
+        let destination = try fresh()
+        let received = Task {
+            try await binder.withSubscription(to: destination, group: nil, options: SubscriptionOptions()) { deliveries in
+                _ = try await binder.publish(Envelope(text: "at last"), to: destination)
+                let envelope = try await deliveries.next()?.take()
+                return envelope.map { String(decoding: $0.envelope.payload, as: UTF8.self) }
+            }
+        }
+        try await eventually(within: .seconds(60), "a reason") {
+            if case .waiting(let reason) = binder.readiness { reason.contains("127.0.0.1") } else { false }
+        }
+        try await server.start()
+        #expect(try await received.value == "at last")
+        try await eventually(within: .seconds(60), "ready") { binder.readiness.isReady }
+        shutdown.request()
+        try await run.value
+    }
+
+    @Test func `a broker that is frozen for 20 seconds is noticed, publishes fail without a claim, and nothing is lost`() async throws {
+        let server = try await server()
+        try await withBinder(
+            server,
+            {
+                $0.requestLimit = .seconds(3)
+                $0.publishLimit = .seconds(5)
+            }
+        ) { binder in
+            let destination = try fresh()
+            let events = EventCollector()
+            let texts = Tally<[String]>([])
+            let reader = Task {
+                try await binder.withSubscription(to: destination, group: nil, options: SubscriptionOptions(events: { events.add($0) })) {
+                    deliveries in
+                    while let delivery = try await deliveries.next() {
+                        let text = String(decoding: delivery.envelope.payload, as: UTF8.self)
+                        try? await delivery.accept()
+                        texts.change { $0.append(text) }
+                        if text == "after" { return }
+                    }
+                }
+            }
+            try await eventually(within: .seconds(60), "ready") { events.all == [.ready] }
+            _ = try await binder.publish(Envelope(text: "before"), to: destination)
+            server.pause()
+            let frozen = ContinuousClock.now
+            await #expect(
+                performing: { try await binder.publish(Envelope(text: "into the ice"), to: destination) },
+                throws: { error in [.timedOut, .unreachable].contains((error as? BinderError)?.code) })
+            try await eventually(within: .seconds(60), "interrupted") { events.all.count >= 2 }
+            #expect(ContinuousClock.now - frozen < .seconds(12))
+            try await eventually(within: .seconds(60), "not ready") { !binder.readiness.isReady }
+            try await Task.sleep(until: frozen + .seconds(20), clock: .continuous)  // how long it is frozen
+            server.resume()
+            try await eventually(within: .seconds(40), "ready again") { binder.readiness.isReady && events.all.last == .resumed }
+            _ = try await binder.publish(Envelope(text: "after"), to: destination)
+            try await reader.value
+            #expect(texts.now.first == "before" && texts.now.last == "after")
+        }
+    }
+
+    @Test func `with a full buffer publishers wait and are told in time, and consumers go on`() async throws {
+        let server = try await server()
+        try await withBinder(
+            server,
+            {
+                $0.inFlight = 10
+                $0.waiting = 20
+                $0.publishLimit = .seconds(4)
+                $0.requestLimit = .seconds(2)
+            }
+        ) { binder in
+            let (destination, group) = (try fresh(), try ConsumerGroup("g"))
+            try await binder.prepare(group: group, of: destination)
+            // More than the buffer holds go through while the broker takes them.
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                for number in 0..<30 { tasks.addTask { _ = try await binder.publish(Envelope(text: "\(number)"), to: destination) } }
+                while try await tasks.next() != nil {}
+            }
+            try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(prefetch: 30)) { deliveries in
+                var held: [ReceivedEnvelope] = []
+                while held.count < 15, let one = try await deliveries.next() { held.append(one.take()) }
+                server.pause()
+                let codes = await withTaskGroup(of: BinderError.Code?.self) { tasks in
+                    for number in 0..<60 {
+                        tasks.addTask {
+                            do throws(BinderError) {
+                                _ = try await binder.publish(Envelope(text: "more \(number)"), to: destination)
+                                return nil
+                            } catch { return error.code }
+                        }
+                    }
+                    return await tasks.reduce(into: [BinderError.Code]()) { if let code = $1 { $0.append(code) } }
+                }
+                #expect(codes.count == 60)
+                #expect(codes.filter { $0 == .blocked }.count >= 30)
+                #expect(codes.allSatisfy { [.blocked, .timedOut, .unreachable].contains($0) })
+                // What was fetched before is handed out meanwhile.
+                while held.count < 30, let one = try await deliveries.next() { held.append(one.take()) }
+                #expect(held.count == 30)
+                server.resume()
+                for one in held { try await one.settlement.settle(.accept) }
+            }
+            try await eventually(within: .seconds(60), "a broker that takes events again") {
+                (try? await binder.publish(Envelope(text: "again"), to: destination)) != nil
+            }
+        }
+    }
+
+    @Test func `a hundred lost connections leave descriptors and memory as they were`() async throws {
+        let server = try await server()
+        try await withBinder(
+            server,
+            {
+                $0.backOff = .milliseconds(5)
+                $0.longestBackOff = .milliseconds(20)
+            }
+        ) { binder in
+            let destination = try fresh()
+            let events = EventCollector()
+            try await binder.withSubscription(to: destination, group: nil, options: SubscriptionOptions(events: { events.add($0) })) {
+                deliveries in
+                _ = try await binder.publish(Envelope(text: "before"), to: destination)
+                let one = try await deliveries.next()?.take()
+                try await one?.settlement.settle(.accept)
+                let descriptors = try Process.descriptors()
+                let memory = try Process.memory()
+                for round in 1...100 {
+                    let cut = try Sockets.cut(to: server.port)
+                    #expect(cut > 0, "round \(round)")
+                    try await eventually(within: .seconds(60), "connected again in round \(round)") {
+                        try Sockets.connected(to: server.port).count >= 2
+                    }
+                }
+                try await eventually(within: .seconds(60), "ready again") { binder.readiness.isReady }
+                _ = try await binder.publish(Envelope(text: "after"), to: destination)
+                let last = try await deliveries.next()?.take()
+                #expect(last.map { String(decoding: $0.envelope.payload, as: UTF8.self) } == "after")
+                try await last?.settlement.settle(.accept)
+                try await eventually(within: .seconds(60), "as many descriptors as before: \(descriptors)") {
+                    try Process.descriptors() <= descriptors + 4
+                }
+                #expect(try Process.memory() < memory + 64 << 20)
+            }
+        }
+    }
+
+    @Test func `twenty members that come and go cost no event`() async throws {
+        let server = try await server()
+        try await withBinder(server, { $0.defaultPartitions = 3 }) { binder in
+            let destination = try fresh()
+            let group = try ConsumerGroup("g")
+            try await binder.prepare(group: group, of: destination)
+            let collector = Collector()
+            @Sendable func member(until end: ShutdownSignal) async throws {
+                try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(prefetch: 8)) { deliveries in
+                    while let delivery = try await deliveries.next(until: end) {
+                        collector.add(Seen(envelope: delivery.envelope, attempt: delivery.attempt))
+                        try? await delivery.accept()
+                    }
+                }
+            }
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                let end = ShutdownSignal()
+                tasks.addTask { try await member(until: end) }
+                tasks.addTask {
+                    for number in 0..<2000 { _ = try await binder.publish(Envelope(text: "\(number)"), to: destination) }
+                }
+                for _ in 0..<20 {
+                    let leave = ShutdownSignal()
+                    let before = collector.count
+                    tasks.addTask { try await member(until: leave) }
+                    try await eventually(within: .seconds(60), "more events") {
+                        collector.count > before || Set(collector.texts).count == 2000
+                    }
+                    leave.request()
+                }
+                try await eventually(within: .seconds(60), "2,000 events") { Set(collector.texts).count == 2000 }
+                end.request()
+                while try await tasks.next() != nil {}
+            }
+            // Handed over in order, nothing is done twice either.
+            #expect(collector.count == 2000)
+        }
+    }
+
+    @Test func `a wrong password is refused at once, asked for rarely, and never told`() async throws {
+        let jaas =
+            "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"admin\" password=\"secret\" user_admin=\"secret\" user_alice=\"wonder\";"
+        try await KafkaServer.with(settings: [
+            "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT", "sasl.enabled.mechanisms=PLAIN",
+            "sasl.mechanism.inter.broker.protocol=PLAIN", "listener.name.plaintext.plain.sasl.jaas.config=\(jaas)",
+        ]) { server in
+            let destination = try fresh()
+            var wrong = try KafkaConfiguration(uri: "kafka://alice:no%20wonder@\(server.bootstrap)")
+            wrong.publishLimit = .seconds(10)
+            try await running(KafkaBinder(configuration: wrong)) { binder in
+                let error = await #expect(throws: BinderError.self) { try await binder.publish(Envelope(text: "x"), to: destination) }
+                #expect(error?.code == .refused && error?.message.contains("no wonder") == false)
+                guard case .waiting(let reason) = binder.readiness else {
+                    Issue.record("ready with a wrong password")
+                    return
+                }
+                #expect(!reason.isEmpty && !reason.contains("no wonder"))
+            }
+            let right = try KafkaConfiguration(uri: "kafka://alice:wonder@\(server.bootstrap)")
+            try await running(KafkaBinder(configuration: right)) { binder in
+                try await binder.withSubscription(to: destination, group: try ConsumerGroup("g"), options: SubscriptionOptions()) {
+                    deliveries in
+                    _ = try await binder.publish(Envelope(text: "x"), to: destination)
+                    let one = try await deliveries.next()
+                    try await one?.accept()
+                }
+            }
+        }
+    }
+}
+
+private enum Process {
+    static func descriptors() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
+
+    /// Resident bytes.
+    static func memory() throws -> Int {
+        let text = String(decoding: try FileHandle(forReadingFrom: URL(filePath: "/proc/self/statm")).readToEnd() ?? Data(), as: UTF8.self)
+        return (Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0) * 4096
+    }
+}
+
+private enum Sockets {
+    /// The descriptors of this process that are connections to that port on loopback.
+    static func connected(to port: Int) throws -> [Int32] {
+        let hexadecimal = String(port, radix: 16, uppercase: true)
+        let remote = "0100007F:" + String(repeating: "0", count: 4 - hexadecimal.count) + hexadecimal
+        var inodes: Set<String> = []
+        let table = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/net/tcp")).readToEnd() ?? Data()  // its size reads as 0
+        for line in String(decoding: table, as: UTF8.self).split(separator: "\n").dropFirst() {
+            let fields = line.split(separator: " ")
+            if fields.count > 9, fields[2] == remote, fields[3] == "01" { inodes.insert("socket:[\(fields[9])]") }
+        }
+        return try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { descriptor in
+            guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)"),
+                inodes.contains(target)
+            else { return nil }
+            return Int32(descriptor)
+        }
+    }
+
+    /// Breaks all of them, as a lost network does.
+    static func cut(to port: Int) throws -> Int {
+        let all = try connected(to: port)
+        for descriptor in all { shutdown(descriptor, Int32(SHUT_RDWR)) }
+        return all.count
+    }
+}
