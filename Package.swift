@@ -68,7 +68,8 @@ let streams: [Target] = [
     library(
         "Binders",
         [
-            "Streams", "HTTPBinder", "KafkaBinder", "LocalBinder", "RabbitMQBinder", "RedisBinder", "HTTPClient", "Lifecycle", "Settings",
+            "Streams", "HTTPBinder", "KafkaBinder", "LocalBinder", "RabbitMQBinder", "RedisBinder", "Crypto", "HTTPClient", "Lifecycle",
+            "Settings",
             "Telemetry",
         ]),
     // What every process of ours serves beside its own: health, metrics, bindings, behind its settings' door.
@@ -178,7 +179,9 @@ let testTargets: [Target] = [
         "RabbitMQBinderTests", ["RabbitMQBinder", "CRabbitMQ", "CZlib", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("KafkaBinderTests", ["KafkaBinder", "CRDKafka", "Bus", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("RedisBinderTests", ["RedisBinder", "Crypto", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
-    tests("BinderConformanceTests", ["Binders", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
+    tests(
+        "BinderConformanceTests",
+        ["Binders", "Channels", "HTTPBinder", "HTTPClient", "LocalBinder", "Streams", "Lifecycle", "Locking", "Telemetry", "CPosix"]),
     tests("BindersTests", ["Binders", "Settings", "Streams", "Telemetry"]),
     tests("OperationsTests", ["Operations", "Bus", "HTTP", "JSON", "LocalBinder", "Lifecycle", "Locking", "Streams", "Telemetry"]),
     tests(

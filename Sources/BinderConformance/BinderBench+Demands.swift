@@ -15,6 +15,13 @@ extension BinderBench {
         return keeper
     }
 
+    func demandRemover() throws -> any DestinationRemoving {
+        guard let remover = binder as? any DestinationRemoving else {
+            throw CaseFailed(description: "\(binder.name) claims removable and cannot remove")
+        }
+        return remover
+    }
+
     func demandVariant<T>(_ variant: T?, _ name: String) throws -> T {
         guard let variant else { throw CaseFailed(description: "\(binder.name) claims \(name), and the bench has no way to try it") }
         return variant

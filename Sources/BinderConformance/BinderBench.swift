@@ -18,6 +18,7 @@ package struct BinderBench: Sendable {
     /// What the binder can do and this broker does not offer.
     package let lacking: BinderCapabilities
     private let prefix = "case-" + Identifier.random().prefix(8)
+    private let made = Made()
 
     package init(
         binder: any Binder, peer: (any Binder)? = nil, oversized: Int? = nil, times: BenchTimes = BenchTimes(),
@@ -45,8 +46,36 @@ package struct BinderBench: Sendable {
     package var capabilities: BinderCapabilities { binder.capabilities.subtracting(lacking) }
     package var patience: Duration { times.patience }
 
-    package func destination(_ name: String = "d") throws -> Destination { try Destination("\(prefix).\(name)") }
-    package func group(_ name: String = "g") throws -> ConsumerGroup { try ConsumerGroup(name) }
+    package func destination(_ name: String = "d") throws -> Destination {
+        let destination = try Destination("\(prefix).\(name)")
+        made.add(destination)
+        return destination
+    }
+    /// A group of that name that only this case has: on some brokers groups are known by their names alone.
+    package func group(_ name: String = "g") throws -> ConsumerGroup { try group(exactly: "\(prefix).\(name)") }
+
+    package func group(exactly name: String) throws -> ConsumerGroup {
+        let group = try ConsumerGroup(name)
+        made.add(group)
+        return group
+    }
+
+    /// Removes from the broker what the case has made there, where the binder can.
+    package func cleanUp() async {
+        guard let remover = binder as? any DestinationRemoving else { return }
+        let (destinations, groups) = made.all
+        let all = Array(destinations)
+        await withTaskGroup(of: Void.self) { tasks in
+            for worker in 0..<8 {
+                tasks.addTask {
+                    for index in stride(from: worker, to: all.count, by: 8) {
+                        for group in groups { try? await remover.remove(group: group, of: all[index]) }
+                        try? await remover.remove(all[index])
+                    }
+                }
+            }
+        }
+    }
 
     /// Runs a fresh binder around `body`, which gets its shutdown signal; returns when the binder's `run` has ended too.
     package func withFresh<R: Sendable>(_ body: @escaping @Sendable (any Binder, ShutdownSignal) async throws -> R) async throws -> R {
@@ -92,6 +121,14 @@ package struct BinderBench: Sendable {
     }
 }
 
+/// What a case has named, to be removed when it has ended.
+private final class Made: Sendable {
+    private let made = Locked<(destinations: Set<Destination>, groups: Set<ConsumerGroup>)>(([], []))
+    var all: (Set<Destination>, Set<ConsumerGroup>) { made.withLock { ($0.destinations, $0.groups) } }
+    func add(_ destination: Destination) { made.withLock { _ = $0.destinations.insert(destination) } }
+    func add(_ group: ConsumerGroup) { made.withLock { _ = $0.groups.insert(group) } }
+}
+
 /// A delivery as a value, after it was settled.
 package struct Seen: Sendable, Hashable {
     package let envelope: Envelope
@@ -133,6 +170,19 @@ package func demandEqual<T: Equatable>(_ left: T, _ right: T, _ what: @autoclosu
     if left != right {
         throw CaseFailed(description: "\(what()): \(String("\(left)".prefix(300))) is not \(String("\(right)".prefix(300)))")
     }
+}
+
+/// For lists: how many there are, and where they differ first.
+package func demandEqual<T: Equatable>(_ left: [T], _ right: [T], _ what: @autoclosure () -> String) throws {
+    guard left != right else { return }
+    func shown(_ values: [T], _ index: Int) -> String { index < values.count ? String("\(values[index])".prefix(80)) : "nothing" }
+    let index = zip(left, right).enumerated().first { $1.0 != $1.1 }?.offset ?? min(left.count, right.count)
+    let brief = left.count + right.count <= 20 && "\(left)\(right)".count <= 600
+    throw CaseFailed(
+        description: brief
+            ? "\(what()): \(left) is not \(right)"
+            : "\(what()): \(left.count) where \(right.count) are expected; number \(index + 1) is \(shown(left, index)), not \(shown(right, index))"
+    )
 }
 
 /// Fails when `body` takes longer than `limit`.
@@ -211,6 +261,7 @@ package final class Counter: Sendable {
     package init(_ number: consuming sending Locked<Int> = Locked(0)) { self.number = number }
     package var value: Int { number.withLock { $0 } }
     package func add(_ amount: Int = 1) { number.withLock { $0 += amount } }
+    package func set(_ value: Int) { number.withLock { $0 = value } }
 }
 
 /// Hands an error from one task to another that waits for something else.

@@ -68,7 +68,7 @@ extension BinderCases {
             let destination = try bench.destination()
             let seen = try await bench.withMembers(of: destination, group: try bench.group()) { collector in
                 do {
-                    _ = try await bench.binder.publish(Envelope(payload: Array(repeating: 0, count: oversized)), to: destination)
+                    _ = try await bench.binder.publish(Envelope(payload: Array(repeating: 0x5A, count: oversized)), to: destination)
                     throw CaseFailed(description: "an event of \(oversized) bytes was taken")
                 } catch let error as BinderError { try demandEqual(error.code, .tooLarge, "the refusal") }
                 try await bench.send(["after"], to: destination)
@@ -77,22 +77,22 @@ extension BinderCases {
             }
             try demandEqual(seen, ["after"], "texts")
         },
-        BinderCase("A6", "of many publishers and many members none of 2,000 events is lost") { bench in
+        BinderCase("A6", "of fifty publishers and very many members none of 5,000 events is lost", isAlone: true) { bench in
             let destination = try bench.destination()
-            let seen = try await bench.withMembers(10, of: destination, group: try bench.group()) { collector in
+            let seen = try await bench.withMembers(bench.times.members, of: destination, group: try bench.group()) { collector in
                 try await withThrowingTaskGroup(of: Void.self) { publishers in
                     for publisher in 0..<50 {
                         publishers.addTask {
                             try await bench.send(
-                                texts(40, "\(publisher)-"), to: destination, by: publisher.isMultiple(of: 2) ? bench.binder : bench.peer)
+                                texts(100, "\(publisher)-"), to: destination, by: publisher.isMultiple(of: 2) ? bench.binder : bench.peer)
                         }
                     }
                     try await publishers.waitForAll()
                 }
-                try await eventually(within: bench.patience, "2,000 deliveries") { Set(collector.texts).count == 2000 }
+                try await eventually(within: bench.patience, "5,000 deliveries") { Set(collector.texts).count == 5000 }
                 return collector.texts
             }
-            try demandEqual(seen.count, 2000, "deliveries")
+            try demandEqual(seen.count, 5000, "deliveries")
         },
         BinderCase("A7", "twenty destinations do not leak into each other") { bench in
             try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -127,7 +127,7 @@ extension BinderCases {
                 let failed = await withTaskGroup(of: Int?.self) { publishers in
                     for index in 0..<10 {
                         publishers.addTask {
-                            let payload = index == 4 ? Array(repeating: UInt8(0), count: oversized) : Array("\(index)".utf8)
+                            let payload = index == 4 ? Array(repeating: UInt8(0x5A), count: oversized) : Array("\(index)".utf8)
                             do {
                                 _ = try await bench.binder.publish(Envelope(payload: payload), to: destination)
                                 return nil

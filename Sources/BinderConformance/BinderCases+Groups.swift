@@ -88,6 +88,21 @@ extension BinderCases {
             let seen = try await bench.receive(10, from: destination, group: group)
             try demandEqual(seen.map(\.text).sorted(), texts(10).sorted(), "texts")
             try demand(seen.allSatisfy { $0.attempt >= 2 }, "attempts are \(seen.map(\.attempt))")
+            guard bench.capabilities.contains(.remote) else { return }
+            // And one that is killed: its connections break, and it never comes back.
+            try await bench.send(texts(10, "killed"), to: destination)
+            try await bench.withProxied { binder, proxy in
+                try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(prefetch: 10)) { deliveries in
+                    var held: [ReceivedEnvelope] = []
+                    while held.count < 10, let delivery = try await deliveries.next() { held.append(delivery.take()) }
+                    await proxy.refuse(true)
+                    await proxy.reset()
+                    let seen = try await bench.receive(10, from: destination, group: group)
+                    try demandEqual(seen.map(\.text).sorted(), texts(10, "killed").sorted(), "texts of the killed member")
+                    await proxy.refuse(false)
+                    for one in held { one.settlement.abandon() }
+                }
+            }
         },
         BinderCase("B7", "a new group starts at the earliest event or at the latest, as asked", needs: .replay) { bench in
             let destination = try bench.destination()
@@ -108,9 +123,9 @@ extension BinderCases {
         BinderCase("B8", "a destination and a group with dots do not meet another pair that reads the same") { bench in
             let one = try bench.destination("a.b")
             let other = try bench.destination("a")
-            try await bench.withMembers(of: one, group: try bench.group("c")) { first in
+            try await bench.withMembers(of: one, group: try bench.group(exactly: "c")) { first in
                 do {
-                    try await bench.withMembers(of: other, group: try bench.group("b.c")) { second in
+                    try await bench.withMembers(of: other, group: try bench.group(exactly: "b.c")) { second in
                         try await bench.send(["to one"], to: one)
                         try await bench.send(["to other"], to: other)
                         try await eventually(within: bench.patience, "both deliveries") { first.count >= 1 && second.count >= 1 }

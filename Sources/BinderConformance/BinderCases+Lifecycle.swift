@@ -106,7 +106,7 @@ extension BinderCases {
             try demand(outcomes.isSubset(of: ["sent", "cancelled"]), "publishers ended as \(outcomes)")
             try await bench.send(["after"], to: destination)
         },
-        BinderCase("F8", "a subscription that is cancelled while it waits ends, and loses nothing") { bench in
+        BinderCase("R2", "a subscription that is cancelled while it waits ends, and loses nothing") { bench in
             let destination = try bench.destination()
             let group = try bench.group()
             for round in 0..<20 {

@@ -1,3 +1,4 @@
+internal import Lifecycle
 package import Locking
 package import Streams
 
@@ -61,6 +62,24 @@ extension BinderCases {
             let gaps = log.gaps
             try demandEqual(gaps.count, 2, "gaps")
             try demand(gaps[0] >= .milliseconds(195) && gaps[1] >= .milliseconds(395), "retries came after \(gaps)")
+            // The same by a handler that fails: in its hands all the while, with growing pauses.
+            let calls = Times(Locked([]))
+            let done = Counter()
+            let retry = RetryPolicy(attempts: 3, initialPause: .milliseconds(100))
+            let consumer = Consumer(destination: destination, group: group, options: Consumer.Options(retry: retry)) { event in
+                calls.add()
+                if event.call < 3 { throw CaseFailed(description: "not yet") }
+                done.add()
+            }
+            try await bench.withConsumer(consumer) {
+                try await bench.send(["y"], to: destination)
+                try await eventually(within: bench.patience, "the third call") { done.value >= 1 }
+            }
+            try demandEqual(done.value, 1, "successes")
+            try demandEqual(calls.gaps.count, 2, "calls behind the first")
+            try demand(
+                calls.gaps[0] >= .milliseconds(95) && calls.gaps[1] >= .milliseconds(195),
+                "the handler was called again after \(calls.gaps)")
             try await bench.demandEmpty(destination, group)
         },
         BinderCase(
@@ -70,23 +89,31 @@ extension BinderCases {
             bench in
             let destination = try bench.destination()
             let group = try bench.group()
-            try await bench.binder.prepare(group: group, of: destination)
             let sent = Envelope(text: "poison", headers: ["kept": "yes"], key: "k")
-            _ = try await bench.binder.publish(sent, to: destination)
-            _ = try await bench.handle(3, of: destination, group: group) { delivery, count in
-                if count < 2 {
-                    try await delivery.retry()
-                } else {
-                    try await delivery.reject(FailureReason(message: "no good", kind: "Poison"))
+            let calls = Counter()
+            struct Poison: Error, CustomStringConvertible { let description = "no good" }
+            let retry = RetryPolicy(attempts: 3, initialPause: .milliseconds(20))
+            let consumer = Consumer(destination: destination, group: group, options: Consumer.Options(retry: retry)) { _ in
+                calls.add()
+                throw Poison()
+            }
+            let keeper = try bench.demandKeeper()
+            try await bench.withConsumer(consumer) {
+                _ = try await bench.binder.publish(sent, to: destination)
+                try await eventually(within: bench.patience, "the dead letter") {
+                    guard calls.value >= 3 else { return false }
+                    return try await keeper.deadLetters(of: destination, group: group, limit: 10).count > 0
                 }
             }
-            try await bench.demandEmpty(destination, group)
-            let keeper = try bench.demandKeeper()
+            try demandEqual(calls.value, 3, "calls of the handler")
             let letters = try await keeper.deadLetters(of: destination, group: group, limit: 10)
             try demandEqual(letters.count, 1, "dead letters")
             try demandEqual(letters[0].envelope.payload, sent.payload, "payload")
+            try demandEqual(letters[0].envelope.key, "k", "key")
             try demandEqual(letters[0].envelope.headers["kept"], "yes", "header")
-            try demandEqual(letters[0].reason, FailureReason(message: "no good", kind: "Poison"), "reason")
+            try demandEqual(letters[0].reason.message, "no good", "reason")
+            try demand(letters[0].reason.kind.hasSuffix("Poison"), "the reason's kind is \(letters[0].reason.kind)")
+            try await bench.demandEmpty(destination, group)
         },
         BinderCase("C5", "an event that is rejected at once is handed out once") { bench in
             let destination = try bench.destination()

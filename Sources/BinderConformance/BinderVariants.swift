@@ -26,6 +26,9 @@ package struct BinderVariants: Sendable {
     /// For `.declarations`: one, and a destination that the broker has with other properties, and the words for what disagrees.
     package var disagreeing: Make<(binder: any Binder, destination: Destination, words: [String])>?
 
+    /// The password of `refused`.
+    package static let wrongPassword = "no-such-password"
+
     package init() {}
 }
 
@@ -50,14 +53,23 @@ package struct BenchTimes: Sendable {
     package var publishLimit: Duration
     /// For so long a delivery may be in hand before the broker, left alone, would give it to somebody else.
     package var claim: Duration
+    /// How long a proxied binder is left idle: longer than the broker would wait for one that is silent.
+    package var idle: Duration
+    /// How many destinations are very many here.
+    package var destinations: Int
+    /// How many members of a group are very many here.
+    package var members: Int
 
     package init(
         patience: Duration = .seconds(40), detection: Duration = .seconds(8), publishLimit: Duration = .seconds(5),
-        claim: Duration = .seconds(2)
+        claim: Duration = .seconds(2), idle: Duration = .seconds(6), destinations: Int = 1000, members: Int = 50
     ) {
         self.patience = patience
         self.detection = detection
         self.publishLimit = publishLimit
         self.claim = claim
+        self.idle = idle
+        self.destinations = destinations
+        self.members = members
     }
 }

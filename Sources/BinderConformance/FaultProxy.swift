@@ -71,6 +71,8 @@ package final class FaultProxy: Sendable {
     package var accepted: Int { loop.counts.withLock { $0.accepted } }
     /// How many connections are open on the side of the binder.
     package var open: Int { loop.counts.withLock { $0.open } }
+    /// How many were open at once at the most.
+    package var mostOpen: Int { loop.counts.withLock { $0.mostOpen } }
     /// How many bytes have come from the binder and from the broker.
     package var bytes: (toBroker: Int, fromBroker: Int) { loop.counts.withLock { ($0.toBroker, $0.fromBroker) } }
 

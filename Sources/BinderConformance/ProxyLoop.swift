@@ -8,6 +8,7 @@ final class ProxyLoop: Parking, @unchecked Sendable {  // all but `counts` and `
     struct Counts {
         var accepted = 0
         var open = 0
+        var mostOpen = 0
         var toBroker = 0
         var fromBroker = 0
     }
@@ -118,6 +119,7 @@ final class ProxyLoop: Parking, @unchecked Sendable {  // all but `counts` and `
         counts.withLock { counts in
             counts.accepted += accepted
             counts.open = open
+            counts.mostOpen = max(counts.mostOpen, open)
             counts.toBroker += moved.toBroker
             counts.fromBroker += moved.fromBroker
         }

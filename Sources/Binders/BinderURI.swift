@@ -21,7 +21,7 @@ package struct BinderURI: Sendable {
         case kafka
         case http
     }
-    private let text: String
+    let text: String
     private let kind: Kind
 
     /// Throws for a scheme that no binder speaks, naming those that one does.
@@ -57,31 +57,36 @@ package struct BinderURI: Sendable {
     /// The binder, which connects when it runs. `token` and `authorityFile` are for `http`; `partitions` tells how many a destination has that is
     /// published to by key.
     package func binder(
-        name: String = "carillon", token: String? = nil, authorityFile: String? = nil, partitions: [String: Int] = [:], log: Log,
-        metrics: Metrics = Metrics()
+        name: String = "carillon", token: String? = nil, authorityFile: String? = nil, partitions: [String: Int] = [:],
+        tuning: BinderTuning = BinderTuning(), log: Log, metrics: Metrics = Metrics()
     ) throws -> any Binder {
         switch kind {
         case .local(let folder):
-            return LocalBinder(storage: folder.isEmpty ? .memory : .folder(folder), log: log.of("broker"), metrics: metrics)
+            return LocalBinder(
+                storage: folder.isEmpty ? .memory : .folder(folder), limits: LocalLimits(tuning), log: log.of("broker"), metrics: metrics)
         case .rabbitMQ:
             var configuration = try RabbitMQConfiguration(uri: text)
             configuration.connectionName = name
             configuration.partitions = partitions
+            try configuration.apply(tuning)
             return RabbitMQBinder(configuration: configuration, log: log.of("rabbitmq"), metrics: metrics)
         case .redis:
             var configuration = try RedisConfiguration(uri: text)
             if !text.contains("name=") { configuration.clientName = name }
             configuration.partitions = partitions
+            try configuration.apply(tuning)
             return RedisBinder(configuration: configuration, log: log.of("redis"), metrics: metrics)
         case .kafka:
             var configuration = try KafkaConfiguration(uri: text)
             configuration.clientID = name
             configuration.partitions = partitions
+            configuration.apply(tuning)
             return KafkaBinder(configuration: configuration, log: log.of("kafka"), metrics: metrics)
         case .http:
             var configuration = HTTPBinderConfiguration(url: text)
             configuration.token = { token }
             configuration.client.tls.authorityFile = authorityFile
+            try configuration.apply(tuning)
             return HTTPBinder(configuration: configuration, log: log.of("channels"))
         }
     }

@@ -21,7 +21,7 @@ package final class HTTPBinder: Binder {
     /// As of a server with the embedded broker.
     package let capabilities: BinderCapabilities = [
         .durableGroups, .broadcast, .orderPerKey, .orderGlobal, .nativeDelay, .nativeDeadLetters, .lag, .restartable, .binaryHeaders,
-        .replay,
+        .replay, .remote, .credentials, .bounded,
     ]
     let channel: ChannelClient
     private let state = Locked(State())

@@ -20,6 +20,7 @@ final class Exchange {
     private var isHeadDone = false
     private var bodyBytes = 0
     private var fields: UnsafeMutablePointer<curl_slist>?
+    private var route: UnsafeMutablePointer<curl_slist>?
     private let reason: UnsafeMutablePointer<CChar>
     /// What judges the addresses that are connected to; nil where all may be.
     private let door: UnsafeMutablePointer<carillon_curl_door>?
@@ -50,6 +51,7 @@ final class Exchange {
     deinit {
         curl_easy_cleanup(easy)
         curl_slist_free_all(fields)
+        curl_slist_free_all(route)
         reason.deallocate()
         door?.deallocate()
     }
@@ -89,6 +91,10 @@ final class Exchange {
         case .none: set(CURLOPT_PROXY, "")
         case .environment: break
         case .url(let url): set(CURLOPT_PROXY, url)
+        }
+        if let address = configuration.connectTo {
+            route = curl_slist_append(nil, "::\(address)")
+            carillon_curl_set_list(easy, CURLOPT_CONNECT_TO, route)
         }
         if let credentials = request.credentials {
             set(CURLOPT_HTTPAUTH, carillon_curl_basic)

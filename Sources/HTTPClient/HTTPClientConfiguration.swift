@@ -36,6 +36,8 @@ package struct HTTPClientConfiguration: Sendable {
     /// Whether loopback, private and link-local addresses are refused, whatever name leads to them: for URLs that strangers name. A proxy is not
     /// asked then.
     package var publicAddressesOnly: Bool
+    /// `HOST:PORT` that every connection is made to, whatever its URL says; names and certificates stay those of the URL.
+    package var connectTo: String?
     /// How long a connection may take to stand, name and TLS included.
     package var connectLimit: Duration
     /// How long a whole `send` may take; a request may name its own.

@@ -43,6 +43,11 @@ package struct HTTPClientRequest: Sendable, CustomStringConvertible {
     /// The URL for messages: without credentials and without its query, which may carry a token.
     package var shownURL: String { Self.shown(url) }
 
+    /// Host and port that a URL leads to; nil for what is no `http` or `https` URL.
+    package static func address(of url: String) -> (host: String, port: Int)? {
+        URLParts(url).map { ($0.host.hasPrefix("[") ? String($0.host.dropFirst().dropLast()) : $0.host, $0.port) }
+    }
+
     /// Method and URL for messages: header fields and bodies may hold secrets.
     package var description: String { "\(method) \(shownURL)" }
 

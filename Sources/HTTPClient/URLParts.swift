@@ -9,6 +9,7 @@ struct URLParts {
     /// In lower case; an IPv6 address in brackets.
     let host: String
     let origin: String
+    let port: Int
 
     init?(_ url: String) { self.init(url, base: nil) }
 
@@ -36,6 +37,7 @@ struct URLParts {
         self.host = host.lowercased()
         origin = "\(scheme)://\(self.host):\(port)"
         self.scheme = scheme
+        self.port = Int(port) ?? 0
         curl_url_set(handle, CURLUPART_FRAGMENT, nil, 0)
         guard let text = part(CURLUPART_URL) else { return nil }
         self.text = text

@@ -4,13 +4,13 @@ import Streams
 
 /// Questions and orders about topics and groups. Every call blocks until the answer is there or its time is over: only on threads of our own.
 final class KafkaAdmin: Sendable {
-    private let handle: KafkaHandle
+    let handle: KafkaHandle
     private let configuration: KafkaConfiguration
-    private var limit: Duration { configuration.requestLimit }
+    var limit: Duration { configuration.requestLimit }
 
     init(_ configuration: KafkaConfiguration) throws(BinderError) {
         self.configuration = configuration
-        handle = try KafkaHandle(RD_KAFKA_CONSUMER, configuration.inspector)
+        handle = try KafkaHandle(RD_KAFKA_CONSUMER, configuration.inspector, route: configuration.route)
     }
 
     /// Whether any broker answers within the limit.
@@ -249,7 +249,7 @@ final class KafkaAdmin: Sendable {
 
     // MARK: Requests
 
-    private func request<R>(
+    func request<R>(
         _ what: String, _ kind: rd_kafka_admin_op_t, _ start: (_ options: OpaquePointer?, _ queue: OpaquePointer?) -> Void,
         read: (OpaquePointer) throws(KafkaFailure) -> R
     ) throws(KafkaFailure) -> R {

@@ -24,7 +24,7 @@ package final class KafkaBinder: Binder {
     package let name = "kafka"
     package let capabilities: BinderCapabilities = [
         .durableGroups, .broadcast, .orderPerKey, .nativePartitions, .nativeDelay, .nativeDeadLetters, .binaryHeaders, .restartable, .lag,
-        .replay,
+        .replay, .remote, .removable, .credentials,
     ]
     let configuration: KafkaConfiguration
     private let log: Log

@@ -106,6 +106,8 @@ package struct KafkaConfiguration: Sendable, Hashable {
     package var heldLimit = 1000
     /// Whether the oldest form of headers, inside the payload, is read where a record has no others.
     package var readsEmbeddedHeaders = true
+    /// Where connections lead instead of the brokers' own addresses; nil: to those.
+    package var route: KafkaRoute?
     /// Further settings of librdkafka, as its CONFIGURATION.md names them.
     package var properties: [String: String] = [:]
 

@@ -11,9 +11,10 @@ final class KafkaConsumerClient {
     private var partitions: [TopicPartition: OpaquePointer] = [:]
     private var raw: OpaquePointer { handle.raw }
 
-    init(_ settings: [(String, String)], wakeUp: WakeUp?) throws(BinderError) {
+    init(_ settings: [(String, String)], wakeUp: WakeUp?, route: KafkaRoute? = nil) throws(BinderError) {
         handle = try KafkaHandle(
-            RD_KAFKA_CONSUMER, settings, events: RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR)
+            RD_KAFKA_CONSUMER, settings, events: RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR,
+            route: route)
         rd_kafka_poll_set_consumer(handle.raw)
         control = rd_kafka_queue_get_consumer(handle.raw)
         records = rd_kafka_queue_new(handle.raw)

@@ -7,9 +7,13 @@ import ThreadExecutor
 /// A client of the library, with threads of its own. May be used from any thread; ends when nobody holds it any more.
 final class KafkaHandle: @unchecked Sendable {  // the library's clients are made for use from several threads
     let raw: OpaquePointer
+    /// Called by the library's threads, and so kept as long as the client.
+    private let route: KafkaRoute?
 
     /// Throws `.invalid` for a setting that the library does not take. `events` are the kinds that its queues are to carry.
-    init(_ type: rd_kafka_type_t, _ settings: [(String, String)], events: Int32 = 0) throws(BinderError) {
+    init(
+        _ type: rd_kafka_type_t, _ settings: [(String, String)], events: Int32 = 0, route: KafkaRoute? = nil
+    ) throws(BinderError) {
         guard let configuration = rd_kafka_conf_new() else { throw BinderError(.invalid, "no memory for a client of Kafka") }
         var text = [CChar](repeating: 0, count: 512)
         for (name, value) in settings where rd_kafka_conf_set(configuration, name, value, &text, text.count) != RD_KAFKA_CONF_OK {
@@ -17,6 +21,7 @@ final class KafkaHandle: @unchecked Sendable {  // the library's clients are mad
             // The library's text repeats the value, which may be a secret.
             throw BinderError(.invalid, "Kafka's setting \(name) does not exist or cannot have this value")
         }
+        route?.install(in: configuration)
         if events != 0 { rd_kafka_conf_set_events(configuration, events) }
         // What matters comes as an event; the library's own lines go to standard error for whoever asks for them by `debug`.
         if !settings.contains(where: { $0.0 == "debug" }) { rd_kafka_conf_set_log_cb(configuration) { _, _, _, _ in } }
@@ -28,6 +33,7 @@ final class KafkaHandle: @unchecked Sendable {  // the library's clients are mad
             )
         }
         self.raw = raw
+        self.route = route
     }
 
     /// Set when a topic was deleted under this client: librdkafka before 2.6.1 may then wait for its own partitions for ever when it ends.

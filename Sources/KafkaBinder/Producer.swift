@@ -40,7 +40,8 @@ final class Producer: KafkaRole, @unchecked Sendable {  // what is not in the lo
 
     /// Throws `.invalid` for settings that the library does not take.
     func open() throws(BinderError) {
-        let handle = try KafkaHandle(RD_KAFKA_PRODUCER, configuration.producer, events: RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR)
+        let handle = try KafkaHandle(
+            RD_KAFKA_PRODUCER, configuration.producer, events: RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR, route: configuration.route)
         main = rd_kafka_queue_get_main(handle.raw)
         var one: UInt64 = 1
         rd_kafka_queue_io_event_enable(main, wakeUp.descriptor, &one, 8)

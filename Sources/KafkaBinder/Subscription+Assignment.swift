@@ -52,7 +52,9 @@ extension Subscription {
         var topics = [(name: names.topic, partitions: wanted)]
         if group != nil, options.deadLetters { topics.append((names.deadLetters, wanted)) }
         let count = try admin.ensure(topics)[0]
-        let fresh = try KafkaConsumerClient(configuration.consumer(group: names.groupID, prefetch: prefetch), wakeUp: wakeUp)
+        let fresh = try KafkaConsumerClient(
+            configuration.consumer(group: names.groupID, prefetch: prefetch), wakeUp: wakeUp,
+            route: configuration.route)
         nextLook = Monotonic.now + configuration.metadataInterval.nanoseconds
         if isBroadcast || options.partition != nil { fresh.learn(names.topic) }
         guard group != nil else {

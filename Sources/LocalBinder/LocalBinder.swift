@@ -32,7 +32,7 @@ package final class LocalBinder: Binder {
     package init(storage: LocalStorage = .memory, limits: LocalLimits = LocalLimits(), log: Log = .silent, metrics: Metrics? = nil) {
         var capabilities: BinderCapabilities = [
             .durableGroups, .broadcast, .orderPerKey, .orderGlobal, .nativeDelay, .nativeDeadLetters, .lag, .binaryHeaders, .replay, .pause,
-            .onDemand,
+            .onDemand, .bounded,
         ]
         let epoch = String(Identifier.random().prefix(6))
         switch storage {

@@ -143,6 +143,18 @@ final class AMQPConnection {
         return counts
     }
 
+    /// Does nothing where there is no such queue.
+    func deleteQueue(_ name: String) throws(AMQPFailure) {
+        amqp_queue_delete(raw, channel, arena.bytes(name), 0, 0)
+        try answered("deleting queue \(name)")
+    }
+
+    /// Does nothing where there is no such exchange.
+    func deleteExchange(_ name: String) throws(AMQPFailure) {
+        amqp_exchange_delete(raw, channel, arena.bytes(name), 0)
+        try answered("deleting exchange \(name)")
+    }
+
     func bind(queue: String, to exchange: String, routingKey: String) throws(AMQPFailure) {
         try flush()
         amqp_queue_bind(raw, channel, arena.bytes(queue), arena.bytes(exchange), arena.bytes(routingKey), amqp_table_t())

@@ -19,7 +19,8 @@ package final class RabbitMQBinder: Binder {
     package let name = "rabbitmq"
     /// No order per key: members of a group take from one queue. Whoever needs it uses partitions.
     package let capabilities: BinderCapabilities = [
-        .durableGroups, .broadcast, .nativePartitions, .nativeDelay, .nativeDeadLetters, .binaryHeaders, .restartable,
+        .durableGroups, .broadcast, .nativePartitions, .nativeDelay, .nativeDeadLetters, .binaryHeaders, .restartable, .remote,
+        .credentials, .declarations, .mandatory, .bounded, .removable,
     ]
     let configuration: RabbitMQConfiguration
     private let log: Log
@@ -119,8 +120,7 @@ package final class RabbitMQBinder: Binder {
     func routingKey(of envelope: Envelope, to destination: Destination) throws(BinderError) -> String {
         let base = configuration.queueOptions(of: destination).routingKey ?? destination.name
         guard !configuration.partitions.isEmpty, let count = configuration.partitions[destination.name] else { return base }
-        guard let key = envelope.key else { throw BinderError(.invalid, "\(destination) has \(count) partitions: the event needs a key") }
-        return "\(base)-\(Partitioning.partition(of: key, count: max(1, count)))"
+        return "\(base)-\(try Partitioner(count: max(1, count)).partition(of: envelope))"
     }
 
     /// AMQP's short strings have a length byte.
@@ -167,6 +167,11 @@ package final class RabbitMQBinder: Binder {
             .conflict,
             "the queue \(topology.base) belongs to \(other) already and would get the events of \(destination) too: choose another group name"
         )
+    }
+
+    /// The queues of the destination that this binder has declared, without the numbers of partitions.
+    func knownQueues(of destination: Destination) -> [String] {
+        state.withLock { state in state.queues.filter { $0.value == destination.name }.map(\.key) }
     }
 
     package func withSubscription<R: Sendable>(

@@ -2,7 +2,8 @@ package import Lifecycle
 
 /// The deliveries of one subscription: pulled one by one, so that the broker's prefetch is the only buffer.
 public struct Deliveries: ~Copyable {
-    private let source: any DeliverySource
+    /// For a binder that wraps another.
+    package let source: any DeliverySource
     package init(_ source: any DeliverySource) { self.source = source }
 
     /// Waits for the next delivery. Nil when the subscription has ended because the binder is shutting down. Throws `.cancelled` when the

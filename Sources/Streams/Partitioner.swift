@@ -2,6 +2,8 @@
 public struct Partitioner: Sendable, Hashable {
     /// The header that names the partition: Kafka's peers read it; on RabbitMQ the routing key says the same and the header stays off the wire.
     public static let header = "scst_partition"
+    /// The header by which a publisher chooses a partition itself, whatever the key.
+    public static let overrideHeader = "scst_partitionOverride"
     /// How many partitions the destination has.
     public let count: Int
 
@@ -11,8 +13,15 @@ public struct Partitioner: Sendable, Hashable {
         self.count = count
     }
 
-    /// Throws `.invalid` for an event without a key: it would have no partition, and guessing one would break the order of its siblings.
+    /// Throws `.invalid` for an event without a key: it would have no partition, and guessing one would break the order of its siblings; and for
+    /// an override that names no partition.
     public func partition(of envelope: Envelope) throws(BinderError) -> Int {
+        if let override = envelope.headers[Self.overrideHeader] {
+            guard let number = override.integer, (0..<Int64(count)).contains(number) else {
+                throw BinderError(.invalid, "\(Self.overrideHeader) must name one of the partitions 0 to \(count - 1)")
+            }
+            return Int(number)
+        }
         guard let key = envelope.key else { throw BinderError(.invalid, "an event for a destination with \(count) partitions needs a key") }
         return Partitioning.partition(of: key, count: count)
     }

@@ -13,6 +13,7 @@ enum Program {
     static var verbs: [any Verb.Type] {
         [
             Serve.self, Agent.self, Get.self, Refresh.self, Publish.self, Subscribe.self, Status.self, DeadLetters.self, Simulate.self,
+            Conform.self,
             Completion.self,
         ]
     }

@@ -23,14 +23,17 @@ struct Server: Sendable {
             throw Failure("`--server \(url)` is no URL: http://HOST:PORT or https://HOST:PORT", code: 2)
         }
         self.url = url
-        token = try invocation.value("token-file").map { path in
-            guard let data = FileManager.default.contents(atPath: path) else { throw Failure("cannot read the token in \(path)", code: 2) }
-            return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        }
+        token = try invocation.value("token-file").map { try Self.token(in: $0) }
         authorityFile = invocation.value("ca")
         var configuration = HTTPClientConfiguration()
         configuration.tls.authorityFile = authorityFile
         client = HTTPClient(configuration)
+    }
+
+    /// The token in a file.
+    static func token(in path: String) throws -> String {
+        guard let data = FileManager.default.contents(atPath: path) else { throw Failure("cannot read the token in \(path)", code: 2) }
+        return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     /// Sends and returns an answer of success; every other one is a `Failure` with what the server said.

@@ -7,12 +7,12 @@ import Testing
     @Test func `without a command it shows its commands`() async throws {
         let (code, output, _) = try await Running.run([])
         #expect(code == 0)
-        for command in ["serve", "agent", "get", "refresh", "publish", "subscribe", "status", "dlq", "simulate"] {
+        for command in ["serve", "agent", "get", "refresh", "publish", "subscribe", "status", "dlq", "simulate", "conform"] {
             #expect(output.contains("  \(command) "), "\(command)")
         }
     }
 
-    @Test(arguments: ["serve", "agent", "get", "refresh", "publish", "subscribe", "status", "dlq", "simulate"])
+    @Test(arguments: ["serve", "agent", "get", "refresh", "publish", "subscribe", "status", "dlq", "simulate", "conform"])
     func `every command has help with an example`(command: String) async throws {
         let (code, output, errors) = try await Running.run([command, "--help"])
         #expect(code == 0)

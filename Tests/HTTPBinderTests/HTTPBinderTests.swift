@@ -60,22 +60,6 @@ private actor ChannelServer {
     }
 }
 
-@Suite struct HTTPBinderConformanceTests {
-    @Test(arguments: BinderCases.all) func `a binder over HTTP passes every case`(_ one: BinderCase) async throws {
-        try await ChannelServer.with { server in
-            let configuration = await server.configuration()
-            let binder = HTTPBinder(configuration: configuration)
-            let peer = HTTPBinder(configuration: configuration)
-            #expect(one.missing(binder) == [])
-            let bench = BinderBench(binder: binder, peer: peer, oversized: 2 << 20) { HTTPBinder(configuration: configuration) }
-            try await BinderBench.withService(ServiceGroup([binder, peer])) {
-                try await eventually(within: .seconds(30), "readiness") { binder.readiness.isReady && peer.readiness.isReady }
-                try await one.run(bench)
-            }
-        }
-    }
-}
-
 @Suite struct HTTPBinderTests {
     @Test func `a server that is restarted in the middle loses nothing confirmed, and its subscribers go on`() async throws {
         try await ChannelServer.with { server in

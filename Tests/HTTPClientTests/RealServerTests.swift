@@ -30,6 +30,19 @@ struct RealServerTests {
         }
     }
 
+    @Test func `a connection can lead elsewhere than its URL, which the server still sees`() async throws {
+        var router = Router()
+        router.add("GET", "/x") { request, _ in HTTPResponse(200, text: request.headers["Host"] ?? "") }
+        try await TestHTTPServer.with(router) { server in
+            var configuration = HTTPClientConfiguration()
+            configuration.connectTo = "127.0.0.1:\(server.port)"
+            let response = try await HTTPClient(configuration).send(HTTPClientRequest("GET", "http://nowhere.invalid:1234/x"))
+            #expect(response.text == "nowhere.invalid:1234")
+        }
+        #expect(HTTPClientRequest.address(of: "https://user:pw@Host.example/x")?.port == 443)
+        #expect(HTTPClientRequest.address(of: "http://[::1]:81/")?.host == "::1")
+    }
+
     @Test func `a server notices that a reader of events has left`() async throws {
         let seen = Seen()
         var router = Router()

@@ -27,15 +27,6 @@ import Testing
         }
     }
 
-    @Test(arguments: BinderCases.all) func `the embedded broker with a durable log passes every case`(_ one: BinderCase) async throws {
-        try await withTemporaryFolder { folder in
-            let binder = LocalBinder(storage: .folder(folder), limits: LocalLimits(memoryBytes: 4096))
-            #expect(one.missing(binder) == [])
-            let bench = BinderBench(binder: binder, oversized: 17 << 20) { LocalBinder(storage: .folder("\(folder)/fresh")) }
-            try await BinderBench.withRunning(binder) { try await one.run(bench) }
-        }
-    }
-
     @Test func `events, group positions, attempts, delays and dead letters are there after a restart`() async throws {
         try await withTemporaryFolder { folder in
             let folder = "\(folder)/made/on/the/way"
