@@ -22,7 +22,7 @@ package final class KafkaRoute: Sendable, Hashable {
         }
     }
 
-    /// On a thread of the library, whose socket does not wait.
+    /// On a thread of the library, whose socket does not wait: a connection that is under way is as good as made.
     private func connect(_ descriptor: Int32, insteadOf address: UnsafePointer<sockaddr>) -> Int32 {
         let isIPv6 = Int32(address.pointee.sa_family) == AF_INET6
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
@@ -49,7 +49,7 @@ package final class KafkaRoute: Sendable, Hashable {
         there.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         return withUnsafePointer(to: &there) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 ? 0 : errno
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 || errno == EINPROGRESS ? 0 : errno
             }
         }
     }
@@ -62,7 +62,7 @@ package final class KafkaRoute: Sendable, Hashable {
         inet_pton(AF_INET6, "::ffff:127.0.0.1", &there.sin6_addr)
         return withUnsafePointer(to: &there) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size)) == 0 ? 0 : errno
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size)) == 0 || errno == EINPROGRESS ? 0 : errno
             }
         }
     }
