@@ -37,7 +37,7 @@ struct DeadLetterTopic {
     }
 
     func records(_ ranges: [(place: TopicPartition, low: Int64, high: Int64)]) throws(KafkaFailure) -> [KafkaRecord] {
-        let settings = configuration.consumer(group: KafkaNames.nobody, prefetch: 1000) + [("enable.partition.eof", "true")]
+        let settings = configuration.consumer(group: KafkaNames.nobody) + [("enable.partition.eof", "true")]
         let client: KafkaConsumerClient
         do throws(BinderError) { client = try KafkaConsumerClient(settings, wakeUp: nil, route: configuration.route) } catch {
             throw KafkaFailure(RD_KAFKA_RESP_ERR__INVALID_ARG, error.message)

@@ -34,6 +34,8 @@ extension KafkaConfiguration {
             ("message.max.bytes", "\(min(1_000_000_000, largestPayload + 65_536))"),
             // Java's default: publishers of other makes send an event of the same key to the same partition.
             ("partitioner", "murmur2_random"),
+            // A topic is looked for before the first publish to it. One that is gone later is given up soon, and made again by the next publish.
+            ("topic.metadata.propagation.max.ms", "1000"),
         ] + more
     }
 
@@ -41,14 +43,14 @@ extension KafkaConfiguration {
     /// a broker answers to a question for offsets that it is not the coordinator.
     var inspector: [(String, String)] { common + [("allow.auto.create.topics", "false"), ("group.id", KafkaNames.nobody)] + more }
 
-    func consumer(group: String, prefetch: Int) -> [(String, String)] {
+    func consumer(group: String) -> [(String, String)] {
         common + [
             ("group.id", group), ("allow.auto.create.topics", "false"), ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "earliest"), ("partition.assignment.strategy", cooperative ? "cooperative-sticky" : "range,roundrobin"),
             ("session.timeout.ms", text(sessionLimit)), ("heartbeat.interval.ms", text(heartbeat)),
             ("max.poll.interval.ms", text(max(.seconds(300), sessionLimit))), ("enable.partition.eof", "false"),
-            ("queued.max.messages.kbytes", "\(max(1, fetchBuffer >> 10))"), ("queued.min.messages", "\(max(1000, prefetch * 4))"),
+            ("queued.max.messages.kbytes", "\(max(1, fetchBuffer >> 10))"), ("queued.min.messages", "100000"),
             ("fetch.error.backoff.ms", "100"), ("coordinator.query.interval.ms", "10000"), ("check.crcs", "true"),
         ] + more
     }

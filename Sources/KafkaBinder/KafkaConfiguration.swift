@@ -100,8 +100,9 @@ package struct KafkaConfiguration: Sendable, Hashable {
     package var waiting = 50_000
     /// A payload over this many bytes is `.tooLarge`; a broker's default limit is 1 MiB for a batch.
     package var largestPayload = 1_000_000
-    /// Bytes of records that a subscription may have fetched ahead of its prefetch.
-    package var fetchBuffer = 8 << 20
+    /// Bytes of records that a subscription may have fetched ahead of its prefetch. A bound, reached only by a group that is behind: librdkafka 2.0.2
+    /// then fetches nothing for a whole second, so that the buffer has to last for one.
+    package var fetchBuffer = 64 << 20
     /// How many deliveries of a subscription may wait for a delayed retry. With more, it reads on when one of them is done.
     package var heldLimit = 1000
     /// Whether the oldest form of headers, inside the payload, is read where a record has no others.

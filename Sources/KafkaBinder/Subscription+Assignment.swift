@@ -53,7 +53,7 @@ extension Subscription {
         if group != nil, options.deadLetters { topics.append((names.deadLetters, wanted)) }
         let count = try admin.ensure(topics)[0]
         let fresh = try KafkaConsumerClient(
-            configuration.consumer(group: names.groupID, prefetch: prefetch), wakeUp: wakeUp,
+            configuration.consumer(group: names.groupID), wakeUp: wakeUp,
             route: configuration.route)
         nextLook = Monotonic.now + configuration.metadataInterval.nanoseconds
         if isBroadcast || options.partition != nil { fresh.learn(names.topic) }

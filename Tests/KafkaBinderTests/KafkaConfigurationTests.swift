@@ -42,7 +42,7 @@ import Testing
         _ = try KafkaHandle(RD_KAFKA_PRODUCER, configuration.producer)
         _ = try KafkaHandle(RD_KAFKA_CONSUMER, configuration.inspector)
         configuration.cooperative = true
-        _ = try KafkaHandle(RD_KAFKA_CONSUMER, configuration.consumer(group: "g", prefetch: 10))
+        _ = try KafkaHandle(RD_KAFKA_CONSUMER, configuration.consumer(group: "g"))
         configuration.properties = ["no.such.setting": "s3cret"]
         let error = #expect(throws: BinderError.self) { try KafkaHandle(RD_KAFKA_PRODUCER, configuration.producer) }
         #expect(error?.code == .invalid && error?.message.contains("no.such.setting") == true && error?.message.contains("s3cret") == false)

@@ -183,6 +183,43 @@ struct KafkaFailureTests {
         }
     }
 
+    @Test func `a topic deleted under its subscriptions is made again, and its members go on`() async throws {
+        let server = try await server()
+        try await withBinder(server, { $0.metadataInterval = .milliseconds(500) }) { binder in
+            let destination = try fresh()
+            let group = try ConsumerGroup("g")
+            let (broadcast, shared) = (Collector(), Collector())
+            let events = EventCollector()
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                let ready = Counter()
+                for (group, collector) in [(nil, broadcast), (group, shared)] as [(ConsumerGroup?, Collector)] {
+                    tasks.addTask {
+                        let options = SubscriptionOptions(events: {
+                            if $0 == .ready { ready.add() }
+                            if group == nil { events.add($0) }
+                        })
+                        try? await binder.withSubscription(to: destination, group: group, options: options) { deliveries in
+                            while let delivery = try await deliveries.next() {
+                                collector.add(Seen(envelope: delivery.envelope, attempt: delivery.attempt))
+                                try await delivery.accept()
+                            }
+                        }
+                    }
+                }
+                try await eventually(within: .seconds(60), "ready") { ready.value == 2 }
+                _ = try await binder.publish(Envelope(text: "before"), to: destination)
+                try await eventually(within: .seconds(60), "before") { broadcast.count == 1 && shared.count == 1 }
+                try await server.tool("topics", "--delete", "--topic", destination.name)
+                try await eventually(within: .seconds(60), "after, at both") {
+                    _ = try? await binder.publish(Envelope(text: "after"), to: destination)
+                    return broadcast.texts.contains("after") && shared.texts.contains("after")
+                }
+                #expect(events.all.contains(.gap))
+                tasks.cancelAll()
+            }
+        }
+    }
+
     @Test func `a hundred lost connections leave descriptors and memory as they were`() async throws {
         let server = try await server()
         try await withBinder(
