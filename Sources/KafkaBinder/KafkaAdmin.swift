@@ -54,7 +54,12 @@ final class KafkaAdmin: Sendable {
             var count: Int
             if let known { count = known } else { count = try settled(topic.name) }
             if count < topic.partitions, configuration.addsPartitions, known != nil {
-                try addPartitions(topic.name, total: topic.partitions)
+                do { try addPartitions(topic.name, total: topic.partitions) } catch {
+                    // Somebody else may have added them meanwhile.
+                    guard error.code == RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, let now = try partitions(of: topic.name),
+                        now >= topic.partitions
+                    else { throw error }
+                }
                 count = topic.partitions
             }
             result.append(count)

@@ -1,5 +1,6 @@
 package import Lifecycle
 import Locking
+import Synchronization
 package import Streams
 package import Telemetry
 import ThreadExecutor
@@ -112,17 +113,27 @@ package final class KafkaBinder: Binder {
         try await know(destination.name)
         var envelope = envelope
         let partition = try partition(of: &envelope, to: destination)
-        let record = OutgoingRecord(
-            topic: destination.name, partition: partition, key: envelope.key.map { Array($0.utf8) }, value: envelope.payload,
-            timestamp: envelope.timestamp ?? -1, headers: KafkaHeaders.write(envelope),
-            pending: PendingRecord(limit: configuration.publishLimit))
-        let written: Written
-        do throws(BinderError) { written = try await producer.send(record) } catch {
-            // The topic may be gone: the next publish looks.
-            if error.isRetriable { state.withLock { _ = $0.topics.remove(destination.name) } }
-            throw error
-        }
+        let written = try await send(envelope, to: destination.name, partition: partition)
         return PublishReceipt(id: envelope.id, position: written.position)
+    }
+
+    /// A topic that was removed under us, or made anew with other partitions, is looked for again, and the event sent once more: it cannot have
+    /// arrived.
+    private func send(_ envelope: Envelope, to topic: String, partition: Int32?) async throws(BinderError) -> Written {
+        var isFirst = true
+        while true {
+            let record = OutgoingRecord(
+                topic: topic, partition: partition, key: envelope.key.map { Array($0.utf8) }, value: envelope.payload,
+                timestamp: envelope.timestamp ?? -1, headers: KafkaHeaders.write(envelope),
+                pending: PendingRecord(limit: configuration.publishLimit))
+            do throws(BinderError) { return try await producer.send(record) } catch {
+                guard error.isRetriable else { throw error }
+                state.withLock { _ = $0.topics.remove(topic) }
+                guard isFirst, record.pending.topicIsGone.load(ordering: .relaxed) else { throw error }
+                isFirst = false
+                try await know(topic)
+            }
+        }
     }
 
     /// The partition of a destination that has several by configuration, or that the envelope names itself; nil: Kafka's own choice by key.

@@ -77,7 +77,7 @@ package struct KafkaConfiguration: Sendable, Hashable {
     package var drainLimit: Duration = .seconds(20)
     /// How long deliveries in hand may take to be settled before a partition is handed over to another member. All members of the group
     /// wait meanwhile. What is settled later is handed out again.
-    package var handOverLimit: Duration = .seconds(10)
+    package var handOverLimit: Duration = .seconds(30)
     /// How much is accepted, at most, before the broker is told: after a crash that much is handed out again.
     package var commitInterval: Duration = .milliseconds(100)
     /// How long an answer of a broker may take. A silent broker is taken for gone after this time.

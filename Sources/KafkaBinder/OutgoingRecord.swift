@@ -1,5 +1,6 @@
 import Locking
 import Streams
+import Synchronization
 
 /// A record on its way to the broker, and the caller that waits for the broker's report.
 struct OutgoingRecord: Sendable {
@@ -33,6 +34,8 @@ final class PendingRecord: Sendable {
     }
     /// On the monotonic clock.
     let deadline: UInt64
+    /// Set before the answer, where the record did not arrive because its topic, or its partition, is no longer there.
+    let topicIsGone = Atomic(false)
     private let state = Locked(State.fresh)
 
     init(limit: Duration) { deadline = Monotonic.now + limit.nanoseconds }

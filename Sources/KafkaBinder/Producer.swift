@@ -1,6 +1,7 @@
 import CRDKafka
 import Locking
 import Streams
+import Synchronization
 import Telemetry
 
 /// The publishing client. Records go from the callers' tasks straight into the library's buffer, which takes them without waiting; its reports
@@ -132,7 +133,9 @@ final class Producer: KafkaRole, @unchecked Sendable {  // what is not in the lo
         if code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, let partition = record.partition {
             return BinderError(.invalid, "the topic \(record.topic) has no partition \(partition)")
         }
-        return KafkaFailure(code, doing: "publishing to \(record.topic)").binderError
+        let failure = KafkaFailure(code, doing: "publishing to \(record.topic)")
+        if failure.isUnknownTopic { record.pending.topicIsGone.store(true, ordering: .relaxed) }
+        return failure.binderError
     }
 
     private static func topic(_ name: String, _ shared: inout Shared, _ handle: KafkaHandle) -> KafkaTopic? {
@@ -226,7 +229,9 @@ final class Producer: KafkaRole, @unchecked Sendable {  // what is not in the lo
             } else {
                 pending.answer(.failure(refused ?? BinderError(.unreachable, "no connection to Kafka: \(reason ?? failure.text)")))
             }
-        default: pending.answer(.failure(failure.binderError))
+        default:
+            if failure.isUnknownTopic, !maybe { pending.topicIsGone.store(true, ordering: .relaxed) }
+            pending.answer(.failure(failure.binderError))
         }
     }
 

@@ -109,7 +109,8 @@ package final class RedisServer: Sendable {
         while true {
             let answer = (try? cli(["PING"])) ?? ""
             if answer == "PONG" || answer.contains("NOAUTH") { return }
-            guard Date.now < end else {
+            // It ends at once where a port is taken.
+            guard Date.now < end, Foundation.kill(process, 0) == 0 else {
                 let log = (try? String(contentsOf: folder.appending(path: "log"), encoding: .utf8)) ?? ""
                 throw RedisServerError(text: "redis-server does not answer: \(answer) \(log.suffix(500))")
             }
