@@ -33,11 +33,7 @@ package final class RedisServer: Sendable {
             starting.lock()  // one start, however many suites ask at once
             defer { starting.unlock() }
             if let known = common.withLock({ $0 }) { return try known.get() }
-            let result = Result { () throws -> RedisServer in
-                let server = try RedisServer([])
-                try server.launch()
-                return server
-            }
+            let result = Result { try launched([]) }
             common.withLock { $0 = result }
             atexit { if case .success(let server)? = RedisServer.common.withLock({ $0 }) { server.remove() } }
             return try result.get()
@@ -46,18 +42,27 @@ package final class RedisServer: Sendable {
 
     /// Runs `body` with a server of its own and removes it afterwards. `arguments` are further settings: `["--maxmemory", "8mb"]`.
     package static func with<R: Sendable>(_ arguments: [String] = [], _ body: (RedisServer) async throws -> R) async throws -> R {
-        let server = try await onThread {
-            let server = try RedisServer(arguments)
-            do { try server.launch() } catch {
-                server.remove()
-                throw error
-            }
-            return server
-        }
+        let server = try await onThread { try launched(arguments) }
         let result: Result<R, any Error>
         do { result = .success(try await body(server)) } catch { result = .failure(error) }
         _ = try? await onThread { server.remove() }
         return try result.get()
+    }
+
+    /// A port that was free may be taken before the server has it: then another one.
+    private static func launched(_ arguments: [String]) throws -> RedisServer {
+        var attempt = 1
+        while true {
+            let server = try RedisServer(arguments)
+            do {
+                try server.launch()
+                return server
+            } catch {
+                server.remove()
+                if attempt == 3 { throw error }
+                attempt += 1
+            }
+        }
     }
 
     private init(_ arguments: [String]) throws {
