@@ -24,7 +24,7 @@ final class KafkaHandle: @unchecked Sendable {  // the library's clients are mad
         route?.install(in: configuration)
         if events != 0 { rd_kafka_conf_set_events(configuration, events) }
         // What matters comes as an event; the library's own lines go to standard error for whoever asks for them by `debug`.
-        if !settings.contains(where: { $0.0 == "debug" }) { rd_kafka_conf_set_log_cb(configuration) { _, _, _, _ in } }
+        if !settings.contains(where: { $0.0 == "debug" }) { rd_kafka_conf_set_log_cb(configuration, nil) }
         guard let raw = rd_kafka_new(type, configuration, &text, text.count) else {
             rd_kafka_conf_destroy(configuration)
             throw BinderError(

@@ -64,7 +64,12 @@ import Testing
             let one = try Self.one(id)
             let bench = Self.remoteBench(fault, url, port)
             try await BinderBench.withRunning(bench.binder) {
-                _ = await #expect(throws: (any Error).self, "\(one) did not find that a binder \(fault)") { try await one.run(bench) }
+                // A connection may happen to break between two events, where it does no harm.
+                var wasFound = false
+                for _ in 1...5 where !wasFound {
+                    do { try await one.run(bench) } catch { wasFound = true }
+                }
+                #expect(wasFound, "\(one) did not find that a binder \(fault)")
             }
         }
     }
