@@ -130,7 +130,8 @@ extension BinderCases {
             }
         },
         BinderCase(
-            "E5", "a group and a destination that are removed while in use are made again, and their members go on", needs: .removable
+            "E5", "a group and a destination that are removed while in use are made again, and their members go on", needs: .removable,
+            isAlone: true
         ) {
             bench in
             let destination = try bench.destination()
@@ -147,7 +148,7 @@ extension BinderCases {
         },
         BinderCase(
             "E6", "what is published behind the removal of its destination is received, however late the members notice",
-            needs: [.removable, .replay]
+            needs: [.removable, .replay], isAlone: true
         ) { bench in
             let destination = try bench.destination()
             let remover = try bench.demandRemover()
