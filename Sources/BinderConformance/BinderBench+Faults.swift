@@ -68,6 +68,7 @@ extension BinderBench {
                                 break
                             } catch {
                                 guard error.isRetriable else { throw error }
+                                // As a publisher pauses between two tries; a broker that is away answers at once.
                                 try await Task.sleep(for: .milliseconds(20))
                             }
                         }
@@ -84,11 +85,11 @@ extension BinderBench {
         try await eventually(within: patience, "an event after \(text)") {
             number.add()
             _ = try? await binder.publish(Envelope(text: "\(text)-\(number.value)"), to: destination)
-            for _ in 0..<20 {
-                if collector.texts.contains(where: { $0.hasPrefix(text + "-") }) { return true }
-                try await Task.sleep(for: .milliseconds(10))
-            }
-            return false
+            // A while for this one before the next is sent.
+            do {
+                try await eventually(within: .milliseconds(200)) { collector.texts.contains { $0.hasPrefix(text + "-") } }
+                return true
+            } catch is NotInTime { return false }
         }
     }
 }

@@ -190,7 +190,7 @@ package func within<R: Sendable>(_ limit: Duration, _ what: String, _ body: @esc
     try await withThrowingTaskGroup(of: R.self) { group in
         group.addTask { try await body() }
         group.addTask {
-            try await Task.sleep(for: limit)
+            try await Task.sleep(for: limit)  // the limit itself: cancelled when the body ends before
             throw NotInTime(what: what, limit: limit)
         }
         defer { group.cancelAll() }

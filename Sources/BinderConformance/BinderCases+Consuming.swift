@@ -45,7 +45,7 @@ extension BinderCases {
                     await proxy.refuse(true)
                     await proxy.reset()
                     let held = Held(Locked(delivery.take()))
-                    let ended = Counter()
+                    let (ended, confirmed) = (Counter(), Counter())
                     try await withThrowingTaskGroup(of: Void.self) { tasks in
                         tasks.addTask {
                             // Reported as failed, or taken up when the broker is there again.
@@ -53,9 +53,10 @@ extension BinderCases {
                                 return ended.add()
                             }
                             try demand(proxy.open > 0, "a rejection that cannot have reached the broker was confirmed")
+                            confirmed.add()
                             ended.add()
                         }
-                        try await Task.sleep(for: .milliseconds(500))  // how long the broker is away
+                        try await throughout(.milliseconds(500), "no confirmed rejection while the broker is away") { confirmed.value == 0 }
                         await proxy.refuse(false)
                         try await eventually(within: bench.patience, "the end of a rejection") { ended.value == 1 }
                         while try await tasks.next() != nil {}
@@ -134,8 +135,7 @@ extension BinderCases {
                     try bindings.pause("b")
                     try demandEqual(try bindings.view("b").state, .paused, "state after pause")
                     try await bench.send(["two"], to: destination)
-                    try await Task.sleep(for: .milliseconds(300))  // how long nothing must come
-                    try demandEqual(collector.texts, ["one"], "texts while it is paused")
+                    try await throughout(.milliseconds(300), "no text but `one` while it is paused") { collector.texts == ["one"] }
                     try bindings.resume("b")
                     try await eventually(within: bench.patience, "the second event") { collector.texts == ["one", "two"] }
                     try await bindings.stop("b")
@@ -155,8 +155,7 @@ extension BinderCases {
                     bindings, collector in
                     try bindings.pause("b")
                     try await bench.send(texts(5), to: destination)
-                    try await Task.sleep(for: bench.times.idle)  // how long it is paused
-                    try demandEqual(collector.texts, [], "texts while it is paused")
+                    try await throughout(bench.times.idle, "no text while it is paused") { collector.texts.isEmpty }
                     try bindings.resume("b")
                     try await eventually(within: bench.patience, "5 events after the pause") { collector.count >= 5 }
                     try demandEqual(collector.texts, texts(5), "texts after the pause")

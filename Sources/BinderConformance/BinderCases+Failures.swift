@@ -50,8 +50,9 @@ extension BinderCases {
                         try await eventually(within: bench.patience, "a reason of not being ready") {
                             if case .waiting(let reason) = made.binder.readiness { !reason.isEmpty } else { false }
                         }
-                        try await Task.sleep(for: .seconds(1))  // how long the broker is away
-                        try demand(!made.binder.readiness.isReady, "the binder says that it is ready, and no broker is there")
+                        try await throughout(.seconds(1), "a binder that is not ready, since no broker is there") {
+                            !made.binder.readiness.isReady
+                        }
                         await made.proxy.refuse(false)
                     }
                     let collector = Collector()
@@ -211,9 +212,7 @@ extension BinderCases {
                     tasks.addTask { _ = try? await made.binder.publish(Envelope(text: "x"), to: destination) }
                     try await eventually(within: bench.patience, "a first attempt") { made.proxy.accepted > 0 }
                     let before = made.proxy.accepted
-                    try await Task.sleep(for: .seconds(4))  // how long attempts are counted
-                    let attempts = made.proxy.accepted - before
-                    try demand(attempts <= 12, "\(attempts) attempts in 4 s")
+                    try await throughout(.seconds(4), "no more than 12 attempts in 4 s") { made.proxy.accepted - before <= 12 }
                     guard case .waiting(let reason) = made.binder.readiness else {
                         throw CaseFailed(description: "the binder says that it is ready with a password that is wrong")
                     }

@@ -24,8 +24,7 @@ extension BinderCases {
                         _ = try await binder.publish(Envelope(text: "second"), to: destination)
                         ended.add()
                     }
-                    try await Task.sleep(for: .milliseconds(500))  // how long the confirm is held up
-                    try demandEqual(ended.value, 0, "publishes that ended without a confirm")
+                    try await throughout(.milliseconds(500), "no publish that ends while its confirm is held up") { ended.value == 0 }
                     await proxy.set()
                     while try await tasks.next() != nil {}
                 }
@@ -117,8 +116,7 @@ extension BinderCases {
             let destination = try bench.destination()
             try await bench.withProxied { binder, _ in
                 _ = try await binder.publish(Envelope(text: "before"), to: destination)
-                try await Task.sleep(for: bench.times.idle)  // how long it is idle
-                try demand(binder.readiness.isReady, "an idle binder is \(binder.readiness)")
+                try await throughout(bench.times.idle, "an idle binder that is ready") { binder.readiness.isReady }
                 _ = try await binder.publish(Envelope(text: "after"), to: destination)
             }
         },

@@ -48,13 +48,15 @@ package struct ConformanceRun: Sendable {
             for one in waiting.prefix(width) { group.addTask { await result(of: one, bench) } }
             waiting = waiting.dropFirst(width)
             while let result = await group.next() {
+                if Task.isCancelled { continue }  // what was broken off says nothing of the binder
                 results[result.id] = result
                 progress(result)
-                if let next = waiting.popFirst(), !Task.isCancelled { group.addTask { await self.result(of: next, bench) } }
+                if let next = waiting.popFirst() { group.addTask { await self.result(of: next, bench) } }
             }
         }
         for one in cases where one.isAlone && !Task.isCancelled {
             let result = await result(of: one, bench)
+            if Task.isCancelled { break }
             results[result.id] = result
             progress(result)
         }

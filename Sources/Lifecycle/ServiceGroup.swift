@@ -91,7 +91,7 @@ package struct ServiceGroup: Service {
                     throw error is ServiceFailure || error is CancellationError
                         ? error : ServiceFailure(service: service.name, underlying: error)
                 }
-                if !shutdown.isRequested {
+                if !shutdown.isRequested, !Task.isCancelled {
                     log.warning("a service ended unasked", ["service": service.name])
                     end.request()
                 }
