@@ -55,7 +55,13 @@ package final class KafkaServer: Sendable {
         self.folder = folder
     }
 
+    /// Three tries: one cluster in 64 gets a random id that begins with `-`, which Kafka's own tool then takes for an option.
     private static func start(nodes: Int, settings: [String]) throws -> KafkaServer {
+        for _ in 1...2 { if let server = try? startOnce(nodes: nodes, settings: settings) { return server } }
+        return try startOnce(nodes: nodes, settings: settings)
+    }
+
+    private static func startOnce(nodes: Int, settings: [String]) throws -> KafkaServer {
         let template = FileManager.default.temporaryDirectory.appending(path: "carillon-kafka-XXXXXX").path
         var name = Array(template.utf8CString)
         guard mkdtemp(&name) != nil else { throw KafkaServerError(text: "no temporary folder: errno \(errno)") }
@@ -130,7 +136,12 @@ package final class KafkaServer: Sendable {
     /// On the same port and data; returns when it accepts connections.
     package func start(node: Int = 1) async throws { try await verb("restart", "--node", "\(node)") }
     /// Freezes the process: its sockets stay open and nobody answers.
-    package func pause(node: Int = 1) { for process in processes(node: node) { Foundation.kill(process, SIGSTOP) } }
+    package func pause(node: Int = 1) throws {
+        let found = processes(node: node)
+        guard !found.isEmpty, found.allSatisfy({ Foundation.kill($0, SIGSTOP) == 0 }) else {
+            throw KafkaServerError(text: "there is no broker to freeze: \(found)")
+        }
+    }
     package func resume(node: Int = 1) { for process in processes(node: node) { Foundation.kill(process, SIGCONT) } }
 
     /// Runs one of Kafka's own tools: `topics`, `groups` or `configs`.
