@@ -18,6 +18,10 @@ final class KafkaAdmin: Sendable {
 
     // MARK: Topics
 
+    /// How long a topic that was removed stays away before it is made again: Kafka's readers do not tell one from the other of the same name, and
+    /// would read on in the new one where they stood in the old.
+    static let noticeTime = Duration.seconds(1)
+
     /// How many partitions a topic has; nil: it does not exist, or its partitions have no leaders yet.
     func partitions(of topic: String) throws(KafkaFailure) -> Int? {
         guard let known = KafkaTopic(topic, on: handle) else { throw KafkaFailure(rd_kafka_last_error(), doing: "topic \(topic)") }
@@ -56,9 +60,9 @@ final class KafkaAdmin: Sendable {
             if count < topic.partitions, configuration.addsPartitions, known != nil {
                 do { try addPartitions(topic.name, total: topic.partitions) } catch {
                     // Somebody else may have added them meanwhile.
-                    guard error.code == RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, let now = try partitions(of: topic.name),
-                        now >= topic.partitions
-                    else { throw error }
+                    guard error.code == RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, try settled(topic.name, atLeast: topic.partitions) else {
+                        throw error
+                    }
                 }
                 count = topic.partitions
             }
@@ -75,6 +79,16 @@ final class KafkaAdmin: Sendable {
             usleep(10_000)
         } while Monotonic.now < end
         throw KafkaFailure(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "the topic \(topic) was created and has no leaders yet")
+    }
+
+    /// Whether a topic has so many partitions, or is told to have them a moment later.
+    private func settled(_ topic: String, atLeast count: Int) throws(KafkaFailure) -> Bool {
+        let end = Monotonic.now + limit.nanoseconds
+        while try partitions(of: topic) ?? 0 < count {
+            guard Monotonic.now < end else { return false }
+            usleep(10_000)
+        }
+        return true
     }
 
     func create(_ topics: [(name: String, partitions: Int)]) throws(KafkaFailure) {

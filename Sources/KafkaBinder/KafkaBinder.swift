@@ -33,6 +33,8 @@ package final class KafkaBinder: Binder {
     let producer: Producer
     private let publishing: KafkaThread
     private let asking = ThreadExecutor(name: "kafka-admin")
+    /// A thread of its own: a publisher that looks for its topic waits for no question about groups, which may take long.
+    private let looking = ThreadExecutor(name: "kafka-topics")
     private let opened = ShutdownSignal()
     private let state = Locked(State())
 
@@ -45,7 +47,10 @@ package final class KafkaBinder: Binder {
         publishing = KafkaThread(producer)
     }
 
-    deinit { asking.stop() }
+    deinit {
+        asking.stop()
+        looking.stop()
+    }
 
     package var readiness: Readiness {
         let (phase, subscriptions) = state.withLock { ($0.phase, $0.subscriptions.values.map(\.subscription)) }
@@ -127,10 +132,13 @@ package final class KafkaBinder: Binder {
                 timestamp: envelope.timestamp ?? -1, headers: KafkaHeaders.write(envelope),
                 pending: PendingRecord(limit: configuration.publishLimit))
             do throws(BinderError) { return try await producer.send(record) } catch {
-                guard error.isRetriable else { throw error }
+                guard record.pending.topicIsGone.load(ordering: .relaxed) else { throw error }
                 state.withLock { _ = $0.topics.remove(topic) }
-                guard isFirst, record.pending.topicIsGone.load(ordering: .relaxed) else { throw error }
+                guard isFirst else { throw error }
                 isFirst = false
+                do { try await Task.sleep(for: KafkaAdmin.noticeTime) } catch {
+                    throw BinderError(.cancelled, "the publish was cancelled; the event has not arrived")
+                }
                 try await know(topic)
             }
         }
@@ -160,9 +168,24 @@ package final class KafkaBinder: Binder {
         await opened.wait()
         try await producer.connected()
         let wanted = configuration.partitions[topic] ?? configuration.defaultPartitions
-        try await ask { [self] admin throws(BinderError) in
+        let deadline = Monotonic.now + configuration.publishLimit.nanoseconds
+        while true {
+            do throws(BinderError) { return try await look(for: topic, partitions: wanted, until: deadline) } catch {
+                // One answer that did not come in time is no reason to give up the event.
+                guard error.isRetriable, !Task.isCancelled, Monotonic.now < deadline else { throw error }
+                try? await Task.sleep(for: .milliseconds(100))
+            }
+        }
+    }
+
+    private func look(for topic: String, partitions: Int, until deadline: UInt64) async throws(BinderError) {
+        try await ask(on: looking) { [self] admin throws(BinderError) in
             if state.withLock({ $0.topics.contains(topic) }) { return }
-            do throws(KafkaFailure) { _ = try admin.ensure([(topic, wanted)]) } catch {
+            // One question at a time: with a broker that is silent, many publishers would wait for each other's answers.
+            guard Monotonic.now < deadline else {
+                throw BinderError(.unreachable, "no answer of Kafka for the topic \(topic) within \(configuration.publishLimit)")
+            }
+            do throws(KafkaFailure) { _ = try admin.ensure([(topic, partitions)]) } catch {
                 guard error.isRefused else { throw error.binderError }
                 // Who may not create topics may still write to those that exist.
                 log.warning("a topic could not be looked for or created", ["topic": topic, "reason": error.text])
@@ -184,20 +207,27 @@ package final class KafkaBinder: Binder {
         }
     }
 
-    /// Runs `body` on the thread for questions.
-    func ask<R: Sendable>(_ body: @escaping @Sendable (KafkaAdmin) throws(BinderError) -> R) async throws(BinderError) -> R {
+    /// Runs `body` on a thread for questions.
+    func ask<R: Sendable>(
+        on thread: ThreadExecutor? = nil, _ body: @escaping @Sendable (KafkaAdmin) throws(BinderError) -> R
+    ) async throws(BinderError) -> R {
         await opened.wait()
         guard let admin = state.withLock({ $0.admin }) else {
             throw state.withLock { $0.failure } ?? BinderError(.closed, "the Kafka binder is closed")
         }
         let result = await withCheckedContinuation { continuation in
-            asking.submit {
+            (thread ?? asking).submit {
                 let result: Result<R, BinderError>
                 do throws(BinderError) { result = .success(try body(admin)) } catch { result = .failure(error) }
                 continuation.resume(returning: result)
             }
         }
-        return try result.get()
+        do { return try result.get() } catch {
+            guard error.code == .unreachable, !producer.readiness.isReady else { throw error }
+            let brokers = configuration.addresses.map(\.description).joined(separator: ", ")
+            throw BinderError(
+                .unreachable, "\(error.message); no broker answers at \(brokers): is the address right, and does one run there?")
+        }
     }
 
     // MARK: Groups

@@ -34,7 +34,7 @@ final class PendingRecord: Sendable {
     }
     /// On the monotonic clock.
     let deadline: UInt64
-    /// Set before the answer, where the record did not arrive because its topic, or its partition, is no longer there.
+    /// Set before the answer, where the record did not arrive because its topic, or its partition, is not there.
     let topicIsGone = Atomic(false)
     private let state = Locked(State.fresh)
 

@@ -131,6 +131,7 @@ final class Producer: KafkaRole, @unchecked Sendable {  // what is not in the lo
 
     private static func error(_ code: rd_kafka_resp_err_t, _ record: OutgoingRecord) -> BinderError {
         if code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, let partition = record.partition {
+            record.pending.topicIsGone.store(true, ordering: .relaxed)  // or it was added since we last looked
             return BinderError(.invalid, "the topic \(record.topic) has no partition \(partition)")
         }
         let failure = KafkaFailure(code, doing: "publishing to \(record.topic)")

@@ -1,4 +1,5 @@
 import CRDKafka
+import Glibc
 import Locking
 import Streams
 import Telemetry
@@ -214,12 +215,14 @@ extension Subscription {
     /// The topic was deleted: it is made again, and read from its begin.
     func recreate() {
         let wanted = configuration.partitions[names.topic] ?? configuration.defaultPartitions
+        usleep(UInt32(KafkaAdmin.noticeTime.milliseconds * 1000))  // on our own thread, which has nothing else to read
         do {
-            let count = try admin.ensure([(names.topic, wanted)])[0]
-            guard isBroadcast, let client else { return }
-            let numbers = options.partition.map { [Int32($0)] } ?? (0..<Int32(count)).map { $0 }
-            let offsets = try admin.offsets(at: .earliest, of: names.topic, partitions: numbers).offsets
-            try take(offsets.map { PartitionOffset(place: $0, offset: $1) }, on: client, adding: false)
+            _ = try admin.ensure([(names.topic, wanted)])
+            // Who is given partitions by the group is given them again. librdkafka 2.0.2 does not always read on in others that have gone and come
+            // back: a new client does.
+            guard isBroadcast || options.partition != nil else { return }
+            shared.withLock { shared in for partition in shared.seen.keys { shared.seen[partition] = -1 } }
+            dropClient()
         } catch {
             log.warning("a topic that is gone could not be made again", ["topic": names.topic, "reason": error.text])
             nextProbe = Monotonic.now + 1_000_000_000
@@ -229,6 +232,11 @@ extension Subscription {
     /// After an error that the library does not survive.
     func restart(_ failure: KafkaFailure) {
         interrupted(failure.text)
+        dropClient()
+    }
+
+    /// The next turn makes a new client, which goes on where this one stood.
+    private func dropClient() {
         shared.withLock { shared in
             shared.remove(Array(shared.slots.keys))
             shared.buffer.removeAll()

@@ -339,8 +339,8 @@ struct KafkaBinderTests {
                 try await eventually(within: .seconds(40), "two members") { ready.value == 2 }
                 try await server.tool("topics", "--alter", "--topic", destination.name, "--partitions", "3")
                 for number in 0..<12 {
-                    try await RawKafka.write(
-                        KafkaRecord(topic: destination.name, value: Array("\(number)".utf8)), partition: Int32(number % 3), by: binder)
+                    let envelope = Envelope(text: "\(number)", headers: [Partitioner.header: .integer(Int64(number % 3))])
+                    _ = try await binder.publish(envelope, to: destination)
                 }
                 while try await tasks.next() != nil {}
             }

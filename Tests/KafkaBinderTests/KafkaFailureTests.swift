@@ -118,7 +118,7 @@ struct KafkaFailureTests {
             }
             try await eventually(within: .seconds(60), "ready") { events.all == [.ready] }
             _ = try await binder.publish(Envelope(text: "before"), to: destination)
-            server.pause()
+            try server.pause()
             let frozen = ContinuousClock.now
             await #expect(
                 performing: { try await binder.publish(Envelope(text: "into the ice"), to: destination) },
@@ -135,7 +135,7 @@ struct KafkaFailureTests {
         }
     }
 
-    @Test func `with a full buffer publishers wait and are told in time, and are served again when the broker is`() async throws {
+    @Test func `with a full buffer publishers wait and are told in time, and consumers go on`() async throws {
         let server = try await server()
         try await withBinder(
             server,
@@ -156,8 +156,9 @@ struct KafkaFailureTests {
             try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(prefetch: 30)) { deliveries in
                 var held: [ReceivedEnvelope] = []
                 while held.count < 15, let one = try await deliveries.next() { held.append(one.take()) }
-                server.pause()
+                try server.pause()
                 defer { server.resume() }
+                let frozen = ContinuousClock.now
                 let codes = await withTaskGroup(of: BinderError.Code?.self) { tasks in
                     for number in 0..<60 {
                         tasks.addTask {
@@ -169,15 +170,57 @@ struct KafkaFailureTests {
                     }
                     return await tasks.reduce(into: [BinderError.Code]()) { if let code = $1 { $0.append(code) } }
                 }
-                // Some may still have got through to the frozen machine's buffers; whoever is told is told why.
-                #expect(codes.contains(.blocked))
+                #expect(ContinuousClock.now - frozen < .seconds(20), "everybody is told within the limit and what is under way before him")
+                #expect(codes.count == 60)
+                #expect(codes.filter { $0 == .blocked }.count >= 30)
                 #expect(codes.allSatisfy { [.blocked, .timedOut, .unreachable].contains($0) })
+                // What was fetched before is handed out meanwhile.
+                let enough = ShutdownSignal()
+                async let limit: Void = {
+                    await enough.wait(atMost: .seconds(20))
+                    enough.request()
+                }()
+                while held.count < 30, let one = try await deliveries.next(until: enough) { held.append(one.take()) }
+                #expect(held.count == 30)
+                enough.request()
+                await limit
                 server.resume()
-                // The group may have given its member up meanwhile; then they come again.
-                for one in held { try? await one.settlement.settle(.accept) }
+                for one in held { try await one.settlement.settle(.accept) }
             }
             try await eventually(within: .seconds(60), "a broker that takes events again") {
                 (try? await binder.publish(Envelope(text: "again"), to: destination)) != nil
+            }
+        }
+    }
+
+    @Test func `a topic deleted under its subscriptions is made again, and its members go on`() async throws {
+        let server = try await server()
+        try await withBinder(server, { $0.metadataInterval = .milliseconds(500) }) { binder in
+            let destination = try fresh()
+            let group = try ConsumerGroup("g")
+            let (broadcast, shared) = (Collector(), Collector())
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                let ready = Counter()
+                for (group, collector) in [(nil, broadcast), (group, shared)] as [(ConsumerGroup?, Collector)] {
+                    tasks.addTask {
+                        let options = SubscriptionOptions(events: { if $0 == .ready { ready.add() } })
+                        try? await binder.withSubscription(to: destination, group: group, options: options) { deliveries in
+                            while let delivery = try await deliveries.next() {
+                                collector.add(Seen(envelope: delivery.envelope, attempt: delivery.attempt))
+                                try await delivery.accept()
+                            }
+                        }
+                    }
+                }
+                try await eventually(within: .seconds(60), "ready") { ready.value == 2 }
+                _ = try await binder.publish(Envelope(text: "before"), to: destination)
+                try await eventually(within: .seconds(60), "before") { broadcast.count == 1 && shared.count == 1 }
+                try await server.tool("topics", "--delete", "--topic", destination.name)
+                try await eventually(within: .seconds(60), "after, at both") {
+                    _ = try? await binder.publish(Envelope(text: "after"), to: destination)
+                    return broadcast.texts.contains("after") && shared.texts.contains("after")
+                }
+                tasks.cancelAll()
             }
         }
     }
