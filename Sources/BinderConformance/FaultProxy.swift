@@ -1,16 +1,9 @@
 internal import Locking
+package import Streams
 internal import ThreadExecutor
 
 /// Where a broker listens.
-package struct BrokerAddress: Sendable, Hashable, CustomStringConvertible {
-    package var host: String
-    package var port: Int
-    package init(host: String, port: Int) {
-        self.host = host
-        self.port = port
-    }
-    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-}
+package typealias BrokerAddress = BrokerURI.Address
 
 /// A TCP proxy on loopback that hurts what goes through it: resets, holds up, swallows, delays, refuses.
 ///

@@ -1,5 +1,6 @@
 internal import CPosix
 internal import Glibc
+internal import Streams
 
 /// The sockets of a proxy.
 enum ProxySocket {

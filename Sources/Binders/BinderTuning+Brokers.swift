@@ -24,10 +24,7 @@ extension RabbitMQConfiguration {
             (backOff, longestBackOff) = (.milliseconds(20), .milliseconds(300))
         }
         if let route = tuning.route {
-            addresses = try addresses.map { address in
-                let there = try route(BinderTuning.Address(host: address.host, port: address.port))
-                return Address(host: there.host, port: there.port)
-            }
+            addresses = try addresses.map(route)
             tls?.verifiesHost = false  // the library knows one name only, the one that it dials; the authorities are still checked
         }
         if let given = tuning.password { password = given }
@@ -48,10 +45,7 @@ extension RedisConfiguration {
             (backOff, longestBackOff) = (.milliseconds(20), .milliseconds(300))
         }
         if let route = tuning.route {
-            addresses = try addresses.map { address in
-                let there = try route(BinderTuning.Address(host: address.host, port: address.port))
-                return Address(host: there.host, port: there.port)
-            }
+            addresses = try addresses.map(route)
             tls?.verifiesHost = false  // as for RabbitMQ
         }
         if let given = tuning.password { password = given }

@@ -1,13 +1,8 @@
+package import Streams
+
 /// How a binder of a URI differs from the usual one, for whoever tries a broker out.
 package struct BinderTuning: Sendable {
-    package struct Address: Sendable, Hashable {
-        package var host: String
-        package var port: Int
-        package init(host: String, port: Int) {
-            self.host = host
-            self.port = port
-        }
-    }
+    package typealias Address = BrokerURI.Address
 
     /// Where to connect instead of an address of the broker; names are still checked against certificates where the binder can tell them apart.
     package var route: (@Sendable (Address) throws -> Address)?

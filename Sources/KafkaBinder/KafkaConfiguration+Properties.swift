@@ -1,3 +1,5 @@
+import Streams
+
 extension KafkaConfiguration {
     /// What every client is given.
     private var common: [(String, String)] {

@@ -1,16 +1,10 @@
+package import Streams
+
 /// How the binder reaches its brokers, and the limits that it keeps.
 ///
 /// librdkafka's own defaults hold for what is not named here, but for its buffers: a consumer of its may hold 64 MiB and 100,000 records.
 package struct KafkaConfiguration: Sendable, Hashable {
-    package struct Address: Sendable, Hashable, CustomStringConvertible {
-        package var host: String
-        package var port: Int
-        package init(host: String, port: Int) {
-            self.host = host
-            self.port = port
-        }
-        package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-    }
+    package typealias Address = BrokerURI.Address
 
     package struct TLS: Sendable, Hashable {
         /// PEM file of the authorities that may vouch for the brokers; nil: those of the system.

@@ -2,15 +2,7 @@ package import Streams
 
 /// How the binder reaches its broker, and the limits that it keeps.
 package struct RabbitMQConfiguration: Sendable, Hashable {
-    package struct Address: Sendable, Hashable, CustomStringConvertible {
-        package var host: String
-        package var port: Int
-        package init(host: String, port: Int) {
-            self.host = host
-            self.port = port
-        }
-        package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-    }
+    package typealias Address = BrokerURI.Address
 
     package struct TLS: Sendable, Hashable {
         /// PEM file of the authorities that may vouch for the broker.
@@ -98,58 +90,19 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
     /// `message-ttl`, `expires` (milliseconds), `max-length`, `max-length-bytes`, `max-priority`, `overflow`, `queue-mode`,
     /// `single-active-consumer`, `queue-type`, `delivery-limit`. Throws `.invalid`, never showing the password.
     package init(uri: String) throws(BinderError) {
-        let tls: Bool
-        var rest: Substring
-        if uri.hasPrefix("amqp://") {
-            tls = false
-            rest = uri.dropFirst(7)
-        } else if uri.hasPrefix("amqps://") {
-            tls = true
-            rest = uri.dropFirst(8)
-        } else {
-            throw BinderError(.invalid, "a RabbitMQ URI starts with amqp:// or amqps://")
+        var parts = try BrokerURI(uri, scheme: "amqp", of: "RabbitMQ")
+        self.init(addresses: [], tls: parts.isTLS ? TLS() : nil)
+        if let path = parts.takePath() { virtualHost = try parts.decoded(path, "virtual host") }
+        if let credentials = try parts.takeCredentials() {
+            user = credentials.user
+            if let given = credentials.password { password = given }
         }
-        var query: Substring = ""
-        if let mark = rest.firstIndex(of: "?") {
-            query = rest[rest.index(after: mark)...]
-            rest = rest[..<mark]
-        }
-        self.init(addresses: [], tls: tls ? TLS() : nil)
-        if let slash = rest.firstIndex(of: "/") {
-            let path = rest[rest.index(after: slash)...]
-            rest = rest[..<slash]
-            if !path.isEmpty { virtualHost = try Self.decoded(path, "virtual host") }
-        }
-        if let at = rest.lastIndex(of: "@") {
-            let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            user = try Self.decoded(parts[0], "user")
-            if parts.count == 2 { password = try Self.decoded(parts[1], "password") }
-            rest = rest[rest.index(after: at)...]
-        }
-        for text in rest.split(separator: ",") { addresses.append(try Self.address(text, standard: tls ? 5671 : 5672)) }
-        if addresses.isEmpty { addresses = [Address(host: "localhost", port: tls ? 5671 : 5672)] }
-        for pair in query.split(separator: "&") { try apply(option: pair) }
+        addresses = try parts.addresses(orLocal: parts.isTLS ? 5671 : 5672)
+        try parts.forEachOption { option throws(BinderError) in try apply(option) }
     }
 
-    private static func address(_ text: Substring, standard: Int) throws(BinderError) -> Address {
-        var host = text
-        var port = standard
-        let close = text.hasPrefix("[") ? text.firstIndex(of: "]") : nil
-        if let colon = text.lastIndex(of: ":"), close == nil || colon > close! {
-            guard let number = Int(text[text.index(after: colon)...]), (1...65535).contains(number) else {
-                throw BinderError(.invalid, "\(text) is no host and port (1 to 65535)")
-            }
-            port = number
-            host = text[..<colon]
-        }
-        if close != nil { host = host.dropFirst().prefix { $0 != "]" } }
-        return Address(host: host.isEmpty ? "localhost" : String(host), port: port)
-    }
-
-    private mutating func apply(option pair: Substring) throws(BinderError) {
-        let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        let name = String(parts[0])
-        let value = parts.count == 2 ? try Self.decoded(parts[1], name) : ""
+    private mutating func apply(_ option: BrokerURI.Option) throws(BinderError) {
+        let (name, value) = (option.name, option.value)
         switch name {
         case "heartbeat":
             guard let seconds = Int(value), (1...3600).contains(seconds) else {
@@ -171,32 +124,12 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
             }
         default:
             if try queueDefaults.limits.set(name, value) { return }
-            throw BinderError(
-                .invalid,
+            throw option.unknown(
                 """
-                a RabbitMQ URI has no option \(name): heartbeat, prefix, name, mandatory, cacertfile, certfile, keyfile, verify, message-ttl, \
-                expires, max-length, max-length-bytes, max-priority, overflow, queue-mode, single-active-consumer, queue-type, delivery-limit
+                heartbeat, prefix, name, mandatory, cacertfile, certfile, keyfile, verify, message-ttl, expires, max-length, \
+                max-length-bytes, max-priority, overflow, queue-mode, single-active-consumer, queue-type, delivery-limit
                 """)
         }
-    }
-
-    private static func decoded(_ text: Substring, _ what: String) throws(BinderError) -> String {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "%") else {
-                bytes.append(byte)
-                continue
-            }
-            guard let high = rest.popFirst(), let low = rest.popFirst(),
-                let number = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16), number != 0
-            else { throw BinderError(.invalid, "the \(what) of the RabbitMQ URI has a % that is no escape") }
-            bytes.append(number)
-        }
-        guard let decoded = String(validating: bytes, as: UTF8.self) else {
-            throw BinderError(.invalid, "the \(what) of the RabbitMQ URI is not UTF-8")
-        }
-        return decoded
     }
 }
 

@@ -1,5 +1,6 @@
 import CPosix
 import Glibc
+import Streams
 import ThreadExecutor
 
 /// Makes a connected, non-blocking socket.

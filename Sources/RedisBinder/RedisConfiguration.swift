@@ -1,17 +1,9 @@
 package import Crypto
-import Streams
+package import Streams
 
 /// How the binder reaches its server, and the limits that it keeps.
 package struct RedisConfiguration: Sendable, Hashable {
-    package struct Address: Sendable, Hashable, CustomStringConvertible {
-        package var host: String
-        package var port: Int
-        package init(host: String, port: Int) {
-            self.host = host
-            self.port = port
-        }
-        package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-    }
+    package typealias Address = BrokerURI.Address
 
     /// Tried in turn until one answers.
     package var addresses: [Address]

@@ -1,6 +1,7 @@
 import CPosix
 import Crypto
 import Glibc
+import Streams
 import ThreadExecutor
 
 /// One connection: a non-blocking socket, with TLS where asked for, and hiredis's parser behind it. For one thread.

@@ -1,3 +1,4 @@
+import Streams
 import TestSupport
 import Testing
 
