@@ -44,7 +44,7 @@ let ground: [Target] = [
     library("ThreadExecutor", ["Locking", "CPosix"]),
     library("Lifecycle", ["Locking", "Telemetry"]),
     library("Telemetry", ["Locking"]),
-    library("HTTP", ["Locking"]),
+    library("HTTP", ["Locking", "Telemetry"]),
     library("HTTPServer", ["HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CMicroHTTPD", "CPosix"]),
     library("HTTPClient", ["HTTP", "Locking", "ThreadExecutor", "CCurl", "CPosix"]),
     library("SQLite", ["CSQLite"]),

@@ -3,15 +3,12 @@ struct Account {
     let policy: ScalingPolicy
     let outcomes: [ConditionOutcome]
     let view: QueueView?
-    /// Before anything changed it.
-    let asked: Int
     let choice: Choice
     let held: Int
     let outcome: Decision.Outcome
     let isForeign: Bool
     let isTargetKnown: Bool
     let isUnknown: Bool
-    let isIdle: Bool
     let deadTime: Seconds
 
     private var winner: ConditionOutcome? {

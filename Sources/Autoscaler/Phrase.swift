@@ -1,5 +1,5 @@
 /// Numbers as people read them.
-enum Phrase {
+package enum Phrase {
     /// At most one digit behind the point; whole from a thousand on.
     static func number(_ value: Double) -> String {
         guard value.isFinite else { return "endless" }
@@ -10,7 +10,7 @@ enum Phrase {
     }
 
     /// `45s`, `5m`, `1h30m`.
-    static func duration(_ seconds: Seconds) -> String {
+    package static func duration(_ seconds: Seconds) -> String {
         guard seconds.isFinite, seconds < 1e12 else { return "for ever" }
         guard seconds >= 60 else { return number(seconds) + "s" }
         let whole = Int(seconds.rounded())

@@ -38,8 +38,8 @@ extension PolicyState {
         var outcome: Decision.Outcome = choice.count > held ? .up : choice.count < held ? .down : unknown || isForeign ? .hold : .same
         if observation.current == nil { outcome = .hold }
         let account = Account(
-            policy: policy, outcomes: outcomes, view: views.first, asked: asked, choice: choice, held: held, outcome: outcome,
-            isForeign: isForeign, isTargetKnown: observation.current != nil, isUnknown: unknown, isIdle: isIdle, deadTime: deadTime)
+            policy: policy, outcomes: outcomes, view: views.first, choice: choice, held: held, outcome: outcome,
+            isForeign: isForeign, isTargetKnown: observation.current != nil, isUnknown: unknown, deadTime: deadTime)
         let decision = Decision(
             seq: seq, time: observation.time, elapsed: observation.elapsed, policy: policy.name, current: observation.current,
             desired: choice.count, outcome: outcome, inputs: inputs(observation, views), conditions: outcomes, won: account.won,
@@ -146,19 +146,13 @@ extension PolicyState {
 
 /// The count on its way from what is asked for to what is wanted, with all that changed it.
 struct Choice {
-    var count: Int
+    private(set) var count: Int
     private(set) var clamps: [Decision.Clamp] = []
-    /// Before anything changed it.
-    private(set) var asked: Int
 
-    init(count: Int) {
-        self.count = count
-        asked = count
-    }
+    init(count: Int) { self.count = count }
 
     mutating func set(to count: Int, _ name: String) {
         guard count != self.count else { return }
-        if clamps.isEmpty { asked = self.count }
         clamps.append(Decision.Clamp(name, from: self.count, to: count))
         self.count = count
     }

@@ -36,19 +36,16 @@ struct BridgeMemory: Sendable {
     static let hopLimit = 8
 
     private let name: String
-    private let capacity: Int
-    private var known: Set<Place> = []
-    private var ring: [Place] = []
-    private var next = 0
+    private var known: RecentSet<Place>
 
     init(name: String, capacity: Int = 32_768) {
         self.name = name
-        self.capacity = max(1, capacity)
+        known = RecentSet(capacity: capacity)
     }
 
     /// What becomes of a message that arrived on side `from` and would go to side `to`; `hops` is its hop header.
     mutating func arrived(_ identity: Identity, from: Int, to: Int, hops: String?) -> Verdict {
-        remember(identity, on: from)
+        _ = known.insert(Place(identity: identity, side: from))
         let passed = (hops ?? "").split(separator: ",").map { String($0) }
         if passed.contains(name) { return .drop(.loop) }
         if known.contains(Place(identity: identity, side: to)) { return .drop(.known) }
@@ -57,19 +54,7 @@ struct BridgeMemory: Sendable {
     }
 
     /// The broker of side `to` has confirmed the message.
-    mutating func carried(_ identity: Identity, to: Int) { remember(identity, on: to) }
-
-    private mutating func remember(_ identity: Identity, on side: Int) {
-        let place = Place(identity: identity, side: side)
-        guard known.insert(place).inserted else { return }
-        if ring.count < capacity {
-            ring.append(place)
-        } else {
-            known.remove(ring[next])
-            ring[next] = place
-            next = (next + 1) % capacity
-        }
-    }
+    mutating func carried(_ identity: Identity, to: Int) { _ = known.insert(Place(identity: identity, side: to)) }
 }
 
 extension BridgeMemory.Identity {

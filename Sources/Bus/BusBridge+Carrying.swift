@@ -6,10 +6,12 @@ import Telemetry
 extension BusBridge {
     /// How many acknowledgements are on the way at once: those of a large fleet come in a burst, and a confirm takes its time.
     private static let width = 32
+    /// For a side that is away.
+    private static let backOff = BackOff(first: .milliseconds(200), longest: .seconds(15))
 
     /// Subscribed until shutdown, again and again where a subscription ends.
     func carry(_ route: Route, until shutdown: ShutdownSignal) async {
-        var pause = Duration.milliseconds(200)
+        var backOff = Self.backOff
         while !shutdown.isRequested, !Task.isCancelled {
             let stood = Locked(false)
             do {
@@ -21,9 +23,8 @@ extension BusBridge {
                 log.warning(
                     "the bridge is not subscribed; trying again", ["bridge": id, "from": sides[route.from].name, "error": "\(error)"])
             }
-            if stood.withLock({ $0 }) { pause = .milliseconds(200) }
-            await shutdown.wait(atMost: pause * Double.random(in: 0.8...1.2))
-            pause = min(pause * 2, .seconds(15))
+            if stood.withLock({ $0 }) { backOff.reset() }
+            await shutdown.wait(atMost: backOff.next())
         }
     }
 
@@ -125,7 +126,7 @@ extension BusBridge {
     /// Tries until the broker has confirmed it. What was not confirmed in time may have arrived all the same: receivers know it by its id.
     private func publish(_ envelope: Envelope, _ route: Route) async -> Publication {
         let target = sides[route.to]
-        var pause = Duration.milliseconds(200)
+        var backOff = Self.backOff
         while !Task.isCancelled {
             do throws(BinderError) {
                 _ = try await target.binder.publish(envelope, to: target.destination)
@@ -140,8 +141,7 @@ extension BusBridge {
                 log.warning(
                     "a message cannot be carried yet; trying again",
                     ["bridge": id, "from": sides[route.from].name, "to": target.name, "error": "\(error)"])
-                try? await Task.sleep(for: pause * Double.random(in: 0.8...1.2))
-                pause = min(pause * 2, .seconds(15))
+                try? await Task.sleep(for: backOff.next())
             }
         }
         return .ending

@@ -1,33 +1,14 @@
 /// Remembers the ids of the latest events, so that one that arrives twice is applied once. Bounded: the oldest id is forgotten first.
 package struct DedupeWindow: Sendable {
-    private var ids: Set<String> = []
-    private var ring: [String] = []
-    private var next = 0
-    private let capacity: Int
+    private var ids: RecentSet<String>
 
-    package init(capacity: Int = 4096) { self.capacity = max(1, capacity) }
+    package init(capacity: Int = 4096) { ids = RecentSet(capacity: capacity) }
 
     /// Whether the id is new; it is known from then on.
-    package mutating func insert(_ id: String) -> Bool {
-        let id = Self.bounded(id)
-        guard ids.insert(id).inserted else { return false }
-        if ring.count < capacity {
-            ring.append(id)
-        } else {
-            ids.remove(ring[next])
-            ring[next] = id
-            next = (next + 1) % capacity
-        }
-        return true
-    }
+    package mutating func insert(_ id: String) -> Bool { ids.insert(Self.bounded(id)) }
 
     /// Forgets an id whose event was never sent.
-    package mutating func remove(_ id: String) {
-        let id = Self.bounded(id)
-        guard ids.remove(id) != nil else { return }
-        ring = (ring[next...] + ring[..<next]).filter { $0 != id }  // the oldest first, as `next` wants it when the ring is full again
-        next = 0
-    }
+    package mutating func remove(_ id: String) { ids.remove(Self.bounded(id)) }
 
     package func contains(_ id: String) -> Bool { ids.contains(Self.bounded(id)) }
 

@@ -43,7 +43,7 @@ extension EventBus {
     }
 
     private func receive(until shutdown: ShutdownSignal) async {
-        var pause = Duration.milliseconds(500)
+        var backOff = BackOff(first: .milliseconds(500), longest: .seconds(15))
         while !shutdown.isRequested, !Task.isCancelled {
             let stands = ShutdownSignal()
             do {
@@ -55,9 +55,8 @@ extension EventBus {
                 log.warning(
                     "not subscribed to the bus; trying again", ["destination": configuration.destination.name, "error": "\(error)"])
             }
-            if stands.isRequested { pause = .milliseconds(500) }
-            await shutdown.wait(atMost: pause * Double.random(in: 0.8...1.2))
-            pause = min(pause * 2, .seconds(15))
+            if stands.isRequested { backOff.reset() }
+            await shutdown.wait(atMost: backOff.next())
         }
     }
 

@@ -2,7 +2,6 @@ package import Bus
 package import HTTP
 import JSON
 import Streams
-import Telemetry
 
 /// The HTTP routes of the bus, in the paths of all three generations of Spring Cloud Bus. Whichever instance takes a request publishes it to all.
 ///
@@ -65,15 +64,15 @@ package struct BusRoutes: Sendable {
 
     private func environment(_ request: HTTPRequest, destination: String?) async -> HTTPResponse {
         guard let type = request.headers["Content-Type"], Self.isJSON(type) else {
-            var response = BusError.response(
-                415, request, "an environment change needs a body {\"name\":…,\"value\":…} with Content-Type: application/json")
-            response.headers["Accept"] =
-                "application/vnd.spring-boot.actuator.v3+json, application/vnd.spring-boot.actuator.v2+json, application/json"
-            return response
+            return .error(
+                415, "an environment change needs a body {\"name\":…,\"value\":…} with Content-Type: application/json", request,
+                headers: [
+                    "Accept": "application/vnd.spring-boot.actuator.v3+json, application/vnd.spring-boot.actuator.v2+json, application/json"
+                ])
         }
         guard let body = try? JSONReader.read(request.body), let name = body["name"]?.scalarText, let value = body["value"]?.scalarText
         else {
-            return BusError.response(400, request, "an environment change needs a body {\"name\":…,\"value\":…}, both text")
+            return .error(400, "an environment change needs a body {\"name\":…,\"value\":…}, both text", request)
         }
         return await answer(request, 204) { () async throws(BinderError) in
             try await bus.changeEnvironment([EnvironmentValue(name: name, value: value)], destination)
@@ -86,7 +85,7 @@ package struct BusRoutes: Sendable {
         for parameter in parameters where parameter.name != "destination" && !values.contains(where: { $0.name == parameter.name }) {
             values.append(EnvironmentValue(name: parameter.name, value: parameter.value))
         }
-        guard !values.isEmpty else { return BusError.response(400, request, "there is no property to set: say /bus/env?key=value") }
+        guard !values.isEmpty else { return .error(400, "there is no property to set: say /bus/env?key=value", request) }
         let destination = parameters.first { $0.name == "destination" }?.value
         let all = values
         return await answer(request, 200) { () async throws(BinderError) in try await bus.changeEnvironment(all, destination) }
@@ -115,15 +114,20 @@ package struct BusRoutes: Sendable {
         switch result {
         case .success(let id): return HTTPResponse(success, headers: [Self.eventField: id])
         case .failure(let error) where !error.isRetriable && error.code != .cancelled && error.code != .closed:
-            return BusError.response(500, request, "the event was not published: \(error.message)")
+            return .error(500, "the event was not published: \(error.message)", request)
         case .failure(let error):
-            return BusError.unavailable(request, error.message, mayHaveArrived: error.code == .timedOut || error.code == .cancelled)
+            return Self.unavailable(request, error.message, mayHaveArrived: error.code == .timedOut || error.code == .cancelled)
         case nil:
             if case .waiting(let reason) = away {
-                return BusError.unavailable(request, "the broker is away: \(reason)", mayHaveArrived: true)
+                return Self.unavailable(request, "the broker is away: \(reason)", mayHaveArrived: true)
             }
-            return BusError.unavailable(request, "the broker did not confirm within \(limit)", mayHaveArrived: true)
+            return Self.unavailable(request, "the broker did not confirm within \(limit)", mayHaveArrived: true)
         }
+    }
+
+    private static func unavailable(_ request: HTTPRequest, _ why: String, mayHaveArrived: Bool) -> HTTPResponse {
+        let what = mayHaveArrived ? "the event may or may not have been published" : "the event was not published, and nothing has changed"
+        return .error(503, "\(what): \(why); try again", request, headers: ["Retry-After": "5"])
     }
 
     private func matches(_ destination: String?) -> HTTPResponse {

@@ -1,3 +1,4 @@
+internal import Lifecycle
 internal import Locking
 
 /// Tasks that others start and that live within `run`.
@@ -28,7 +29,7 @@ final class Children: Sendable {
     }
 
     /// Nothing is started from now on; `run` returns when all that was has ended.
-    func close() {
+    private func close() {
         state.withLock { state in
             state.isOpen = false
             defer { state.starter = nil }
@@ -36,7 +37,20 @@ final class Children: Sendable {
         }?.resume()
     }
 
-    func run() async {
+    /// Runs what is started until shutdown, then calls `end`, which tells those that run to end, and returns when they have.
+    func run(until life: ServiceLife, end: @escaping @Sendable () -> Void) async {
+        await withDiscardingTaskGroup { group in
+            let ending = Task.isCancelled
+            group.addTask { [self] in
+                if !ending { await life.untilShutdown() }
+                close()
+                end()
+            }
+            await run()
+        }
+    }
+
+    private func run() async {
         await withDiscardingTaskGroup { group in
             while let fresh = await next() {
                 for child in fresh { group.addTask { await child.body() } }

@@ -28,16 +28,10 @@ final class Desks: Sendable {
     func run(_ life: ServiceLife) async {
         children.open()
         life.started()
-        await withDiscardingTaskGroup { group in
-            let ending = Task.isCancelled
-            group.addTask { [self] in
-                if !ending { await life.untilShutdown() }
-                children.close()
-                for desk in state.withLock({ Array($0.desks.values) }) {
-                    desk.close(ChannelError(503, "closed", "the server is ending; pull from it again when it is back", retryAfter: 1))
-                }
+        await children.run(until: life) { [self] in
+            for desk in state.withLock({ Array($0.desks.values) }) {
+                desk.close(ChannelError(503, "closed", "the server is ending; pull from it again when it is back", retryAfter: 1))
             }
-            await children.run()
         }
     }
 

@@ -61,7 +61,7 @@ final class Pusher: Sendable {
             await stopping.wait()
             return .stopped
         }
-        var pause = settings.firstPause
+        var backOff = BackOff(first: settings.firstPause, longest: settings.longestPause)
         while !stopping.isRequested, !Task.isCancelled {
             do {
                 try await take(consumer, binder)
@@ -70,8 +70,7 @@ final class Pusher: Sendable {
                 guard !stopping.isRequested, !Task.isCancelled else { break }
                 note(error: "no subscription: \(error)")
                 log.warning("a push subscription cannot take events", fields("reason", "\(error)"))
-                await stopping.wait(atMost: pause)
-                pause = min(pause * 2, settings.longestPause)
+                await stopping.wait(atMost: backOff.next())
             }
         }
         return state.withLock { $0.isGone } ? .gone : .stopped

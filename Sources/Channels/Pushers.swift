@@ -37,15 +37,7 @@ final class Pushers: Sendable {
         children.open()
         await load()
         life.started()
-        await withDiscardingTaskGroup { group in
-            let ending = Task.isCancelled
-            group.addTask { [self] in
-                if !ending { await life.untilShutdown() }
-                children.close()
-                for pusher in all { pusher.stop() }
-            }
-            await children.run()
-        }
+        await children.run(until: life) { [self] in for pusher in all { pusher.stop() } }
     }
 
     // MARK: Subscriptions

@@ -114,6 +114,9 @@ public final class FunctionApp: Sendable {
     func add(_ part: Part) { state.withLock { $0.parts.append(part) } }
     var parts: [Part] { state.withLock { $0.parts } }
 
+    /// Whether `run()` was called: what is added now is not part of it.
+    var hasRun: Bool { state.withLock { $0.hasRun } }
+
     func setBound() { state.withLock { $0.isBound = true } }
     /// Whether all inputs are there.
     var isBound: Bool { state.withLock { $0.isBound } }

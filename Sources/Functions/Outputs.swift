@@ -72,7 +72,7 @@ final class Outputs: Service {
         await withTaskGroup(of: Void.self) { tasks in
             for output in named.values where !output.requiredGroups.isEmpty {
                 tasks.addTask {
-                    var pause = Duration.milliseconds(500)
+                    var backOff = BackOff(first: .milliseconds(500), longest: .seconds(15))
                     while !life.shutdown.isRequested, !Task.isCancelled {
                         do throws(BinderError) {
                             return try await self.prepare(output)
@@ -80,8 +80,7 @@ final class Outputs: Service {
                             self.log.warning(
                                 "required groups do not exist yet; trying again", ["output": output.name, "error": error.description])
                         }
-                        await life.shutdown.wait(atMost: pause * Double.random(in: 0.8...1.2))
-                        pause = min(pause * 2, .seconds(15))
+                        await life.shutdown.wait(atMost: backOff.next())
                     }
                 }
             }
@@ -122,7 +121,7 @@ final class Outputs: Service {
     }
 
     private func publish(_ result: FunctionResult, to output: Output, _ closing: ShutdownSignal) async throws {
-        var pause = Duration.milliseconds(250)
+        var backOff = BackOff(first: .milliseconds(250), longest: .seconds(10))
         while true {
             do throws(BinderError) {
                 _ = try await send(result, to: output)
@@ -137,8 +136,7 @@ final class Outputs: Service {
                     "carillon_function_waits_total", ["output": output.name], help: "Results that had to wait for their broker.")
                 log.warning(
                     "a result waits for its broker", ["output": output.name, "event": result.envelope.id, "error": error.description])
-                await closing.wait(atMost: pause * Double.random(in: 0.8...1.2))
-                pause = min(pause * 2, .seconds(10))
+                await closing.wait(atMost: backOff.next())
             }
         }
     }

@@ -51,7 +51,7 @@ struct ChannelClient: Sendable {
             let failure: BinderError
             do { return try await body() } catch { failure = error }
             let mayRepeat = failure.code == .unreachable || repeatable && failure.code == .timedOut
-            let pause = backOff.pause()
+            let pause = backOff.next()
             guard mayRepeat, ContinuousClock.now + pause < end else { throw failure }
             do { try await Task.sleep(for: pause) } catch { throw BinderError(.cancelled, "waiting for \(server) was cancelled") }
         }

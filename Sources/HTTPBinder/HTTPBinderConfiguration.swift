@@ -36,24 +36,3 @@ package struct HTTPBinderConfiguration: Sendable {
         self.client = client
     }
 }
-
-/// Pauses that grow, with jitter: many clients of a server that comes back do not come all at once.
-struct BackOff: Sendable {
-    private let first: Duration
-    private let longest: Duration
-    private var next: Duration
-
-    init(first: Duration, longest: Duration) {
-        self.first = first
-        self.longest = longest
-        next = first
-    }
-
-    mutating func reset() { next = first }
-
-    /// Between half and all of the next pause.
-    mutating func pause() -> Duration {
-        defer { next = min(longest, next * 2) }
-        return next * Double.random(in: 0.5...1)
-    }
-}

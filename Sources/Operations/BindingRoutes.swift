@@ -1,7 +1,6 @@
 package import HTTP
 import JSON
 package import Streams
-import Telemetry
 
 /// `GET /actuator/bindings[/{name}]` shows bindings and their states, `POST /actuator/bindings/{name}` with `{"state": "STOPPED" | "STARTED" |
 /// "PAUSED" | "RESUMED"}` changes one; the forms are those of Spring Cloud Stream.
@@ -15,7 +14,7 @@ package struct BindingRoutes: Sendable {
         router.add("GET", "/actuator/bindings") { _, _ in Self.answer(bindings.views) }
         router.add("GET", "/actuator/bindings/{name}") { request, values in
             let views = bindings.views.filter { $0.binding == values["name"] }
-            guard !views.isEmpty else { return ErrorBody.response(404, request, "there is no binding \(values["name"] ?? "")") }
+            guard !views.isEmpty else { return .error(404, "there is no binding \(values["name"] ?? "")", request) }
             return Self.answer(views)
         }
         router.add("POST", "/actuator/bindings/{name}") { request, values in await change(values["name"] ?? "", request) }
@@ -31,11 +30,11 @@ package struct BindingRoutes: Sendable {
             case "PAUSED": try bindings.pause(name)
             case "RESUMED": try bindings.resume(name)
             default:
-                return ErrorBody.response(400, request, "say {\"state\": \"STOPPED\"}, or STARTED, PAUSED or RESUMED")
+                return .error(400, "say {\"state\": \"STOPPED\"}, or STARTED, PAUSED or RESUMED", request)
             }
             return HTTPResponse(204)
         } catch {
-            return ErrorBody.response(error.code == .unknown ? 404 : 409, request, error.description)
+            return .error(error.code == .unknown ? 404 : 409, error.description, request)
         }
     }
 
@@ -51,19 +50,5 @@ package struct BindingRoutes: Sendable {
             JSONMember("binderName", .string(view.binder)), JSONMember("input", .boolean(view.isInput)),
             JSONMember("extendedInfo", .object(view.waitingFor.map { [JSONMember("waitingFor", .string($0))] } ?? [])),
         ])
-    }
-}
-
-/// Error bodies in the form of Spring Boot: `{"timestamp", "status", "error", "message", "path"}`.
-private enum ErrorBody {
-    static func response(_ status: Int, _ request: HTTPRequest, _ message: String) -> HTTPResponse {
-        let reasons = [400: "Bad Request", 404: "Not Found", 409: "Conflict"]
-        let body = JSONValue.object([
-            JSONMember("timestamp", .string(Timestamp.now.text.replacing("Z", with: "+00:00"))),
-            JSONMember("status", .number(String(status))),
-            JSONMember("error", .string(reasons[status] ?? "Internal Server Error")), JSONMember("message", .string(message)),
-            JSONMember("path", .string(request.pathText)),
-        ])
-        return HTTPResponse(status, text: body.written, type: "application/json")
     }
 }

@@ -75,7 +75,7 @@ package final class ChangePublisher: Service {
     package func run(_ life: ServiceLife) async throws {
         life.started()
         _ = try await life.cancelOnShutdown { [self] in
-            var pause = Duration.milliseconds(250)
+            var backOff = BackOff(first: .milliseconds(250), longest: .seconds(15))
             while true {
                 guard let change = state.withLock({ $0.next() }) else {
                     await idle()
@@ -84,12 +84,11 @@ package final class ChangePublisher: Service {
                 }
                 do throws(BinderError) {
                     try await publish(change)
-                    pause = .milliseconds(250)
+                    backOff.reset()
                     state.withLock { $0.inHand = nil }
                 } catch {
                     log.warning("a change is not published yet; trying again", ["version": change.to, "reason": error.message])
-                    try await Task.sleep(for: pause * Double.random(in: 0.8...1.2))
-                    pause = min(pause * 2, .seconds(15))
+                    try await Task.sleep(for: backOff.next())
                 }
             }
         }

@@ -1,4 +1,5 @@
 package import Autoscaler
+internal import Options
 
 /// What a simulation tells people.
 package enum SimulationText {
@@ -15,7 +16,7 @@ package enum SimulationText {
                 String(summary.peak),
             ]
         }
-        text += table([heads] + rows)
+        text += TextTable(heads, rows).text
         if let feasibility = first.run.summary.feasibility, !feasibility.isFeasible { text += "\n" + advice(feasibility) + "\n" }
         return text
     }
@@ -36,7 +37,7 @@ package enum SimulationText {
                 }
         }
         return "Cost as a multiple of the ideal, share late, reversals in 6 hours:\n"
-            + table([["LAW"] + workloads.map { $0.uppercased() }] + rows)
+            + TextTable(["LAW"] + workloads.map { $0.uppercased() }, rows).text
     }
 
     /// What would have to be different for the promise to be kept.
@@ -63,18 +64,6 @@ package enum SimulationText {
 
     static func duration(_ seconds: Seconds) -> String {
         guard seconds.isFinite, seconds < 1e12 else { return "-" }
-        if seconds < 60 { return decimal(seconds) + "s" }
-        let whole = Int(seconds.rounded())
-        let parts = [(whole / 3600, "h"), (whole / 60 % 60, "m"), (whole % 60, "s")]
-        return parts.filter { $0.0 > 0 }.map { "\($0.0)\($0.1)" }.joined()
-    }
-
-    private static func table(_ rows: [[String]]) -> String {
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            var line = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(separator: "  ")
-            while line.last == " " { line.removeLast() }
-            return line + "\n"
-        }.joined()
+        return seconds < 60 ? decimal(seconds) + "s" : Phrase.duration(seconds)
     }
 }

@@ -12,6 +12,12 @@ package struct BackOff: Sendable {
     package mutating func reset() { failures = 0 }
 
     /// Between half of the pause and the whole.
+    package mutating func next() -> Duration {
+        var generator = SystemRandomNumberGenerator()
+        return next(using: &generator)
+    }
+
+    /// As `next()`, by the numbers of a generator.
     package mutating func next(using generator: inout some RandomNumberGenerator) -> Duration {
         let factor = Double(1 << min(failures, 20))
         failures += 1

@@ -190,10 +190,14 @@ package final class Bindings: Service {
     }
 
     private func run(_ index: Int, of input: Input, _ name: String, _ shutdown: ShutdownSignal) async {
-        var pause = Duration.milliseconds(500)
+        var backOff = BackOff(first: .milliseconds(500), longest: .seconds(15))
         while !input.gate.isClosed, !shutdown.isRequested, !Task.isCancelled {
+            let stood = ShutdownSignal()
             do {
-                try await input.consumers[index].run(over: input.binder, gate: input.gate) { self.set(name, index, waitingFor: nil) }
+                try await input.consumers[index].run(over: input.binder, gate: input.gate) {
+                    stood.request()
+                    self.set(name, index, waitingFor: nil)
+                }
                 set(name, index, waitingFor: "the subscription has ended")
             } catch let stopped as ConsumerStopped {
                 log.error("a binding is stopped by a failure", ["binding": name, "error": stopped.description])
@@ -208,8 +212,8 @@ package final class Bindings: Service {
                 log.warning("a binding has no subscription; trying again", ["binding": name, "error": "\(error)"])
             }
             if input.gate.isClosed || shutdown.isRequested { return }
-            await input.gate.closing.wait(atMost: pause * Double.random(in: 0.8...1.2))
-            pause = min(pause * 2, .seconds(15))
+            if stood.isRequested { backOff.reset() }
+            await input.gate.closing.wait(atMost: backOff.next())
         }
     }
 

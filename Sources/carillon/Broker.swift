@@ -6,8 +6,11 @@ import Telemetry
 
 /// The broker that a command talks to: the server's event channels, or the broker itself where `--binder` names one.
 enum Broker {
+    /// The URIs that `--binder` takes, for its help; `BinderURI` has their options.
+    static let uris = "amqp://user:password@host:port, kafka://…, redis://…, http://… (with TLS amqps:// and so on), local:FOLDER"
+
     static let options =
-        [Command.Option("binder", value: "URI", "talk to this broker instead of the server: amqp://user:password@host:port/vhost")]
+        [Command.Option("binder", value: "URI", "talk to this broker instead of the server: \(uris)")]
         + Server.options
 
     static func binder(_ invocation: Invocation, log: Log) throws -> any Binder {

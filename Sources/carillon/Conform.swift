@@ -18,7 +18,7 @@ enum Conform: Verb {
             Exit code 0: all cases that ran passed; 1: some failed, or the broker cannot be reached.
             """,
         options: [
-            .init("binder", value: "URI", "the broker: \(uris)"),
+            .init("binder", value: "URI", "the broker: \(Broker.uris)"),
             .init("only", value: "ID,ID", "run these cases only, such as A1,E4, or all of a letter: A,E"),
             .init("list", "show the cases and what they need, and run none"),
             .init("json", "for programs"),
@@ -30,8 +30,6 @@ enum Conform: Verb {
             "carillon conform --list",
         ])
 
-    private static let uris = "amqp://user:password@host:port/vhost, kafka://host:port, redis://host:port/0, http://host:port, local:"
-
     static func run(_ invocation: Invocation, _ terminal: Terminal) async throws -> Int32 {
         let cases = try chosen(invocation.value("only"))
         let isJSON = invocation.has("json")
@@ -39,7 +37,7 @@ enum Conform: Verb {
             terminal.print(isJSON ? ConformText.json(cases) : ConformText.list(cases), end: isJSON ? "\n" : "")
             return 0
         }
-        guard let text = invocation.value("binder") else { throw Failure("`conform` needs --binder URI: \(uris)", code: 2) }
+        guard let text = invocation.value("binder") else { throw Failure("`conform` needs --binder URI: \(Broker.uris)", code: 2) }
         let uri: BinderURI
         do { uri = try BinderURI(text) } catch { throw Failure(error.message, code: 2) }
         let token = try invocation.value("token-file").map { try Server.token(in: $0) }

@@ -19,7 +19,7 @@ enum Serve: Verb {
             .init("address", value: "ADDRESS", "listen here; 127.0.0.1 unless given. Elsewhere, changes ask for a token"),
             .init("port", value: "PORT", "listen on this port; 8888 unless given, 0 takes a free one"),
             .init("data", value: "DIR", "keep here what must survive: embedded log, mirrors"),
-            .init("binder", value: "URI", "the broker: amqp://user:password@host:5672/vhost; embedded unless given"),
+            .init("binder", value: "URI", "the broker: \(Broker.uris); embedded unless given"),
             .init("bridge", value: "URI", "join the bus of this broker, too: what is published on one reaches the instances on both"),
             .init("log", value: "LEVEL", "debug, info, warning or error"),
             .init("print-config", "show the settings in force and where each comes from, secrets hidden, and end"),

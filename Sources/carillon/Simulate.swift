@@ -45,8 +45,10 @@ enum Simulate: Verb {
         let history = try history(historyFile, for: [policy] + (other.map { [$0] } ?? []))
 
         let simulation = Simulation(policy, history: history, rate: rate, start: start)
-        let (run, decisions) = simulation.run()
-        let against = other.map { (name: $0.name, run: Simulation($0, history: history, rate: rate, start: start).run().run) }
+        let isJSON = invocation.has("json")
+        var decisions: [Decision] = []  // only where they are shown: those of a long history are many
+        let run = simulation.run(noting: { if isJSON { decisions.append($0) } })
+        let against = other.map { (name: $0.name, run: Simulation($0, history: history, rate: rate, start: start).run(noting: { _ in })) }
         if let path = invocation.value("svg") {
             let title = "\(policy.name): \(URL(fileURLWithPath: historyFile).lastPathComponent)"
             let drawing = SimulationChart(run.samples, poll: policy.poll).svg(title: title)
@@ -54,7 +56,7 @@ enum Simulate: Verb {
                 throw Failure("cannot write the chart to \(path): is the folder there, and may it be written to?")
             }
         }
-        if invocation.has("json") {
+        if isJSON {
             let report = SimulationReport(
                 policy: policy, summary: run.summary, against: against.map { ($0.name, $0.run.summary) }, decisions: decisions,
                 hasDates: history.hasDates)

@@ -25,6 +25,7 @@ import Testing
                 app.function("f") { (_: Envelope) in }
                 #expect(throws: Never.self) { try app.keepCurrent(client) }
             } _: { bench in
+                #expect(throws: FunctionError.self) { try bench.app.keepCurrent(client) }
                 try await eventually { client.snapshot != nil }
                 #expect(try client.int("price") == 1)
                 let operators = EventBus(id: try BusID("operator:1:a"), binder: bench.binder)

@@ -48,6 +48,13 @@ import Testing
         #expect(try self.settings([:], commandLine: ["bus.bridge": "redis://b"]).bus.bridge == ["redis://b"])
     }
 
+    @Test(arguments: ["bus.binder", "channels.binder"])
+    func `a URI where a name is wanted is refused without its password`(key: String) {
+        let error = #expect(throws: SettingsError.self) { try self.settings([key: "amqp://u:s3cret@a/"]) }
+        #expect(error?.message.contains("`\(key)` must be the name of one of `binders`") == true, "\(String(describing: error))")
+        #expect(error?.message.contains("s3cret") == false)
+    }
+
     @Test(arguments: [
         ("server.prot", "carillon.yaml:1: unknown setting `server.prot`; did you mean `server.port`?"),
         ("channels.push.allow-privat", "did you mean `channels.push.allow-private`?"),

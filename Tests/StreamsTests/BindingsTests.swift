@@ -106,6 +106,26 @@ import Testing
         }
     }
 
+    /// A subscription that stands and ends.
+    private struct Brief: EventConsumer {
+        let destination = Destination(fixed: "orders")
+        let group: ConsumerGroup? = nil
+        let runs: Counter
+        func run(over binder: any Binder, gate: FetchGate, ready: @escaping @Sendable () -> Void) async throws {
+            runs.add()
+            ready()
+        }
+    }
+
+    @Test func `after a subscription that stood the next one is not waited for longer and longer`() async throws {
+        try await with { bindings, binder in
+            let runs = Counter()
+            try bindings.add("in", Brief(runs: runs), over: binder)
+            // Growing, seven pauses would take 22 s at least.
+            try await eventually(within: .seconds(15), "eight runs") { runs.value >= 8 }
+        }
+    }
+
     @Test func `a binding of several destinations is one, and ready when all are`() async throws {
         try await with { [destination] bindings, binder in
             let seen = Recorded<String>()

@@ -30,16 +30,21 @@ package struct Simulation: Sendable {
 
     /// The shipped law, with all its decisions.
     package func run() -> (run: Run, decisions: [Decision]) {
-        var state = PolicyState(policy)
         var decisions: [Decision] = []
-        let result = run { observation in
+        let run = run(noting: { decisions.append($0) })
+        return (run, decisions)
+    }
+
+    /// The shipped law; `note` gets each decision, so that a long run needs not hold all of them.
+    package func run(noting note: (Decision) -> Void) -> Run {
+        var state = PolicyState(policy)
+        var run = run { observation in
             let decision = state.decide(observation)
-            decisions.append(decision)
+            note(decision)
             return decision.desired
         }
-        var run = result
         run.summary.feasibility = feasibility()
-        return (run, decisions)
+        return run
     }
 
     /// Any law: called once a poll, from the history's begin to its end, it says how many instances there should be.

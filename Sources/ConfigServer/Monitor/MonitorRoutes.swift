@@ -63,14 +63,14 @@ package struct MonitorRoutes: Sendable {
         router.add("OPTIONS", path) { _, _ in HTTPResponse(200, headers: ["Allow": "POST,OPTIONS"]) }
         for method in ["GET", "PUT", "PATCH", "DELETE"] {
             router.add(method, path) { request, _ in
-                Self.refused(405, "Method '\(request.method)' is not supported.", request, ["Allow": "POST"])
+                .error(405, "Method '\(request.method)' is not supported.", request, headers: ["Allow": "POST"])
             }
             router.add(method, path + "/") { request, _ in
-                Self.refused(404, "There is nothing at \(request.pathText); the hook is \(path)", request)
+                .error(404, "There is nothing at \(request.pathText); the hook is \(path)", request)
             }
         }
         router.add("POST", path + "/") { request, _ in
-            Self.refused(404, "There is nothing at \(request.pathText); the hook is \(path)", request)
+            .error(404, "There is nothing at \(request.pathText); the hook is \(path)", request)
         }
     }
 
@@ -78,27 +78,28 @@ package struct MonitorRoutes: Sendable {
     /// repository or the broker cannot be reached: the sender then tries again, or shows the failure.
     private func respond(to request: HTTPRequest) async -> HTTPResponse {
         if let secret = settings.secret, !WebhookSignature.isValid(request, secret: secret), !isTrusted(request) {
-            return Self.refused(
+            return .error(
                 401,
                 "The hook is not signed with the secret of this server: set the same secret in the hook's settings and here (monitor.secret-file)",
-                request, ["WWW-Authenticate": "Signature realm=\"monitor\""])
+                request, headers: ["WWW-Authenticate": "Signature realm=\"monitor\""])
         }
         let hook: Webhook?
         switch Self.kind(of: request) {
         case .form:
-            guard let form = form(request) else { return Self.refused(400, "Required parameter 'path' is not present.", request) }
+            guard let form = form(request) else { return .error(400, "Required parameter 'path' is not present.", request) }
             hook = form
         case .json:
             let body: JSONValue
             do throws(JSONError) { body = try JSONReader.read(request.body) } catch {
-                return Self.refused(400, "JSON parse error: \(error)", request)
+                return .error(400, "JSON parse error: \(error)", request)
             }
-            guard case .object = body else { return Self.refused(400, "JSON parse error: an object is expected", request) }
+            guard case .object = body else { return .error(400, "JSON parse error: an object is expected", request) }
             hook = Webhook(request.headers, body, disabled: settings.disabled)
-        case .nothing: return Self.refused(400, "Required request body is missing", request)
+        case .nothing: return .error(400, "Required request body is missing", request)
         case .other(let type):
-            return Self.refused(
-                415, "Content-Type '\(type)' is not supported.", request, ["Accept": "application/json, application/x-www-form-urlencoded"])
+            return .error(
+                415, "Content-Type '\(type)' is not supported.", request,
+                headers: ["Accept": "application/json, application/x-www-form-urlencoded"])
         }
         guard let hook, counts(hook) else { return Self.answer([]) }
         let services = hook.guessedServices
@@ -107,7 +108,7 @@ package struct MonitorRoutes: Sendable {
             if settings.mode == .guessing, !services.isEmpty { try await publish(services) }
         } catch {
             log.warning("a web hook could not be followed", ["provider": hook.provider.rawValue, "reason": "\(error)"])
-            return Self.refused(503, "\(error)", request, ["Retry-After": "5"])
+            return .error(503, "\(error)", request, headers: ["Retry-After": "5"])
         }
         return Self.answer(services)
     }
@@ -156,19 +157,5 @@ package struct MonitorRoutes: Sendable {
             JSONText.append(service, to: &text)
         }
         return HTTPResponse(bytes: Array((text + "]").utf8), type: "application/json")
-    }
-
-    private static func refused(_ status: Int, _ message: String, _ request: HTTPRequest, _ headers: HTTPHeaders = [:]) -> HTTPResponse {
-        let reasons = [
-            400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 415: "Unsupported Media Type",
-            503: "Service Unavailable",
-        ]
-        var text = "{\"timestamp\":\"\(Timestamp.now.text.dropLast())+00:00\",\"status\":\(status),\"error\":"
-        JSONText.append(reasons[status] ?? "Error", to: &text)
-        text += ",\"message\":"
-        JSONText.append(message, to: &text)
-        text += ",\"path\":"
-        JSONText.append(request.pathText, to: &text)
-        return HTTPResponse(status, bytes: Array((text + "}").utf8), type: "application/json", headers: headers)
     }
 }
