@@ -20,7 +20,7 @@ package final class RabbitMQBinder: Binder {
     /// No order per key: members of a group take from one queue. Whoever needs it uses partitions.
     package let capabilities: BinderCapabilities = [
         .durableGroups, .broadcast, .nativePartitions, .nativeDelay, .nativeDeadLetters, .binaryHeaders, .restartable, .remote,
-        .credentials, .declarations, .mandatory, .bounded, .removable,
+        .credentials, .declarations, .mandatory, .bounded, .removable, .peerBatches,
     ]
     let configuration: RabbitMQConfiguration
     private let log: Log
