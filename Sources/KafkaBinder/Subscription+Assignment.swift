@@ -218,10 +218,9 @@ extension Subscription {
         usleep(UInt32(KafkaAdmin.noticeTime.milliseconds * 1000))  // on our own thread, which has nothing else to read
         do {
             _ = try admin.ensure([(names.topic, wanted)])
-            // Who is given partitions by the group is given them again. librdkafka 2.0.2 does not always read on in others that have gone and come
-            // back: a new client does.
-            guard isBroadcast || options.partition != nil else { return }
-            shared.withLock { shared in for partition in shared.seen.keys { shared.seen[partition] = -1 } }
+            // Nothing of the old topic may be said of the new one, and librdkafka 2.0.2 does not always read on in what has gone and come back: a new
+            // client begins where the brokers say.
+            if isBroadcast { shared.withLock { shared in for partition in shared.seen.keys { shared.seen[partition] = -1 } } }
             dropClient()
         } catch {
             log.warning("a topic that is gone could not be made again", ["topic": names.topic, "reason": error.text])
