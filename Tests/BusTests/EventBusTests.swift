@@ -229,7 +229,7 @@ import Testing
         let asked = ContinuousClock.now
         shutdown.request()
         try await running.value
-        #expect(ContinuousClock.now - asked < .seconds(8))
+        #expect(ContinuousClock.now - asked < .seconds(60))
     }
 
     @Test func `an event that may have arrived without a confirm is applied when its echo comes`() async throws {
