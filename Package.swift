@@ -115,7 +115,19 @@ let parts: [Target] = [
 let scaling: [Target] = [
     library("Autoscaler"),
     library("ScalingFormats", ["Autoscaler", "ConfigModel", "JSON", "Options", "Settings"]),
+    library(
+        "Orchestrators",
+        [
+            "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "ScalingFormats", "Telemetry",
+            "ThreadExecutor", "CPosix",
+        ]),
     tests("AutoscalerTests", ["Autoscaler"]),
+    tests(
+        "OrchestratorsTests",
+        [
+            "Orchestrators", "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "HTTPServer", "JSON", "Lifecycle", "Locking",
+            "ScalingFormats", "Telemetry", "ThreadExecutor",
+        ]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
 ]
 
