@@ -21,6 +21,15 @@ package struct ProcessIdentity: Sendable, Hashable {
     /// Whether it still runs. One that has ended and was not waited for does not.
     package var isAlive: Bool { Self(living: number) == self }
 
+    /// Whether it was started with this variable, as far as it lets us know: a process may write over what it was started with.
+    package func wasStarted(with variable: String) -> Bool {
+        guard let bytes = try? PrivateFile.read("/proc/\(number)/environ"), isAlive else { return false }
+        return bytes.split(separator: 0).contains { $0.elementsEqual(variable.utf8) }
+    }
+
+    /// When it began, since the boot of the machine.
+    package var began: Duration { .nanoseconds(Int64(clamping: start) * (1_000_000_000 / Int64(max(1, sysconf(Int32(_SC_CLK_TCK)))))) }
+
     /// The living processes of a process group, its leader among them.
     package static func members(ofGroup group: Int32) -> [ProcessIdentity] {
         guard let folder = opendir("/proc") else { return [] }
