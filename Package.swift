@@ -124,10 +124,15 @@ let scaling: [Target] = [
             "Streams", "Telemetry", "ThreadExecutor", "CPosix",
         ]),
     tests("AutoscalerTests", ["Autoscaler"]),
+    // A server to be killed: the supervisor and nothing else.
+    .executableTarget(
+        name: "WorkerKeeper", dependencies: ["Autoscaler", "Lifecycle", "Orchestrators", "Telemetry", "ThreadExecutor"],
+        path: "Tests/WorkerKeeper", swiftSettings: features),
     tests(
         "OrchestratorsTests",
         [
-            "Orchestrators", "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "HTTPServer", "JSON", "Lifecycle", "Locking",
+            "WorkerKeeper", "Orchestrators", "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "HTTPServer", "JSON", "Lifecycle",
+            "Locking",
             "Processes", "ScalingFormats", "Telemetry", "ThreadExecutor",
         ]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),

@@ -20,6 +20,7 @@ extension LocalSupervisor {
         stage = .running
         step()
         life.started()
+        input.yield(.wake)  // what was taken over may have deadlines
         await withDiscardingTaskGroup { group in
             group.addTask { [input] in
                 await life.untilShutdown()
