@@ -68,7 +68,7 @@ final class LocalKeeper: Sendable {
     }
 }
 
-/// A folder with a worker's script, and the view of its workers that the system has.
+/// A folder, with `workers` as that of the supervisor, with a worker's script, and the view of its workers that the system has.
 struct LocalScene: Sendable {
     let folder: String
     /// One for each scene, in the environment of its workers.

@@ -62,10 +62,9 @@ import Testing
     }
 
     @Test func `is told over the bus too, and one that acknowledges is not waited for`() async throws {
-        try await LocalScene.with("trap '' TERM; while :; do sleep 1000; done") { scene in
+        try await LocalScene.with("trap '' TERM; echo x >>\"$SCENE/started\"; while :; do sleep 1000; done") { scene in
             let asked = Recorded<[String]>()
             let timing = WorkerTiming(ready: .zero, drain: .seconds(100_000), farewell: .zero)
-            // Ready at once: the drain hook tells of those that are victims.
             let settled = ShutdownSignal()
             try await Self.with(
                 scene, timing: timing,
@@ -76,6 +75,7 @@ import Testing
                 }
             ) { supervisor in
                 _ = try await supervisor.scale(Self.order(2))
+                try await eventually("two are ready, and do not listen") { scene.lines("started").count == 2 }
                 try await eventually("two are ready") { try await supervisor.observe().count.ready == 2 }
                 _ = try await supervisor.scale(Self.order(1))
                 try await eventually("the question") { asked.all == [["orders", "orders-2", "100000"]] }

@@ -1,4 +1,5 @@
 internal import Files
+internal import Glibc
 internal import JSON
 internal import Processes
 
@@ -23,6 +24,18 @@ struct WorkerRecord: Sendable, Hashable {
         var description: String {
             "\(path) cannot be read (\(reason)), so nobody knows which workers run: end those of this policy by hand, and then remove the file"
         }
+    }
+
+    /// The policies of which there is a record. Blocks.
+    static func policies(in path: String) -> Set<String> {
+        guard let folder = opendir(path) else { return [] }
+        defer { closedir(folder) }
+        var found: Set<String> = []
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if name.hasSuffix(".json") { found.insert(String(name.dropLast(5))) }
+        }
+        return found
     }
 
     /// Nil where there is no such file. Blocks.
