@@ -28,7 +28,7 @@ extension LocalSupervisor {
             }
             var armed: Duration?
             for await event in events {
-                if let moment = armed, moment <= Self.now { armed = nil }
+                if case .moment(armed) = event { armed = nil }
                 handle(event)
                 for farewell in farewells {
                     group.addTask { [drain, settings, input] in
@@ -41,7 +41,7 @@ extension LocalSupervisor {
                     armed = next
                     group.addTask { [input] in
                         do { try await Task.sleep(for: max(.zero, next - Self.now)) } catch { return }
-                        input.yield(.wake)
+                        input.yield(.moment(next))
                     }
                 }
             }
@@ -67,7 +67,7 @@ extension LocalSupervisor {
 
     private func handle(_ event: Event) {
         switch event {
-        case .wake: break
+        case .wake, .moment: break
         case .exited(let number, let process, let exit): exited(number, process, exit)
         case .acknowledged(let instances):
             crew.acknowledged(crew.workers.keys.filter { instances.contains(settings.instance($0)) }, now: Self.now)

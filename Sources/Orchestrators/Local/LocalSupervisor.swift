@@ -27,8 +27,10 @@ package actor LocalSupervisor: ScalingTarget, Service {
     enum Event: Sendable {
         case exited(Int, process: Int32, ProcessExit?)
         case acknowledged(Set<String>)
-        /// The time may have come for something.
+        /// There may be something to do.
         case wake
+        /// This moment has come.
+        case moment(Duration)
         case end
     }
     /// One that has a process, or children that one has left behind.
