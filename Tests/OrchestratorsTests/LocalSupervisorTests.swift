@@ -172,6 +172,30 @@ import Testing
         }
     }
 
+    @Test(arguments: [false, true])
+    func `a process that has no more than the number of a worker is let alone`(ofAnotherBoot: Bool) async throws {
+        try await LocalScene.with(LocalScene.modest(places: 2)) { scene in
+            let other = try HeldProcess(["sleep", "1000"], environment: ["PATH": "/usr/bin:/bin"])
+            let ended = Recorded<Bool>()
+            let child = try ChildProcess(watching: other.identifier, name: "sleep") { _ in ended.add(true) }
+            other.release()
+            defer { child.endGroup(SIGKILL) }
+            let identity = try #require(ProcessIdentity(living: other.identifier))
+            let entry = WorkerRecord.Entry(
+                number: 1, process: ofAnotherBoot ? identity : ProcessIdentity(number: identity.number, start: identity.start - 1))
+            try FileManager.default.createDirectory(atPath: scene.data, withIntermediateDirectories: true)
+            try WorkerRecord(boot: ofAnotherBoot ? "another" : ProcessIdentity.boot, ordered: 2, entries: [entry])
+                .write("\(scene.data)/orders.json", policy: "orders")
+            try await Self.with(scene) { supervisor in
+                // What was ordered before the machine went down is ordered still.
+                try await eventually("two workers of its own") { scene.lines("started").count == 2 }
+                let count = try await supervisor.observe().count
+                #expect(count.desired == 2)
+            }
+            #expect(scene.workers.isEmpty && identity.isAlive && ended.all.isEmpty)
+        }
+    }
+
     @Test func `tells its watchers, and refuses when it does not run`() async throws {
         try await LocalScene.with(LocalScene.modest(places: 4)) { scene in
             let kept = Locked<LocalSupervisor?>(nil)
