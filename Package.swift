@@ -53,6 +53,8 @@ let ground: [Target] = [
     library("Settings", ["ConfigModel", "Options", "PropertyFormats"]),
     library("Options"),
     library("Files"),
+    // Processes that we start and end, beside commands and as workers.
+    library("Processes", ["Files", "Locking", "CPosix"]),
     library("SpringSettings", ["ConfigModel", "PropertyFormats"]),
 ]
 
@@ -104,8 +106,8 @@ let parts: [Target] = [
     library(
         "ConfigAgent",
         [
-            "Bus", "ConfigClient", "ConfigModel", "Crypto", "Files", "HTTP", "Lifecycle", "Locking", "PropertyFormats", "Telemetry",
-            "ThreadExecutor", "CPosix",
+            "Bus", "ConfigClient", "ConfigModel", "Crypto", "Files", "HTTP", "Lifecycle", "Locking", "Processes", "PropertyFormats",
+            "Telemetry", "ThreadExecutor",
         ]),
     library("BusEndpoints", ["Bus", "HTTP", "JSON", "Locking", "Streams", "Telemetry"]),
     library("Channels", ["Streams", "Crypto", "Files", "HTTP", "HTTPClient", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
@@ -115,7 +117,24 @@ let parts: [Target] = [
 let scaling: [Target] = [
     library("Autoscaler"),
     library("ScalingFormats", ["Autoscaler", "ConfigModel", "JSON", "Options", "Settings"]),
+    library(
+        "Orchestrators",
+        [
+            "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "Processes", "ScalingFormats",
+            "Streams", "Telemetry", "ThreadExecutor", "CPosix",
+        ]),
     tests("AutoscalerTests", ["Autoscaler"]),
+    // A server to be killed: the supervisor and nothing else.
+    .executableTarget(
+        name: "WorkerKeeper", dependencies: ["Autoscaler", "Lifecycle", "Orchestrators", "Telemetry", "ThreadExecutor"],
+        path: "Tests/WorkerKeeper", swiftSettings: features),
+    tests(
+        "OrchestratorsTests",
+        [
+            "WorkerKeeper", "Orchestrators", "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "HTTPServer", "JSON", "Lifecycle",
+            "Locking",
+            "Processes", "ScalingFormats", "Telemetry", "ThreadExecutor",
+        ]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
 ]
 
@@ -134,7 +153,7 @@ let programs: [Target] = [
             "Autoscaler", "BinderConformance", "Binders", "Bus", "BusEndpoints", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP",
             "HTTPClient",
             "HTTPServer", "Identity",
-            "Lifecycle", "Locking", "Options",
+            "Lifecycle", "Locking", "Options", "Processes",
             "Roles", "ScalingFormats",
             "Settings", "Streams", "Telemetry",
             "ThreadExecutor",
@@ -163,6 +182,7 @@ let testTargets: [Target] = [
     // The example service, which is a package of its own, so that it is built with every change here; without our settings, as outside.
     .executableTarget(name: "ExampleWorker", dependencies: ["Functions"], path: "deploy/examples/worker/Sources/worker"),
     tests("LifecycleTests", ["Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    tests("ProcessesTests", ["Processes", "Locking"]),
     tests("HTTPTests", ["HTTP"]),
     tests("HTTPServerTests", ["HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CPosix"]),
     tests("HTTPClientTests", ["HTTPClient", "HTTPServer", "HTTP", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
@@ -230,7 +250,7 @@ let testTargets: [Target] = [
         "ConfigAgentTests",
         [
             "ConfigAgent", "ConfigClient", "ConfigModel", "ConfigRepositories", "ConfigServer", "Bus", "LocalBinder", "HTTP", "HTTPServer",
-            "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor",
+            "Processes", "Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor",
         ]),
     tests("CarillonTests", ["carillon", "HTTP", "HTTPClient", "Locking"]),
     tests(

@@ -24,15 +24,11 @@ package enum PushMessage {
         }
         headers["carillon-group"] = CloudEvent.encode(subscription.key.group.name)
         headers["carillon-attempt"] = String(attempt)
-        if let secret = subscription.secret ?? secret { headers["carillon-signature"] = signature(of: body, secret: secret, now: now) }
+        if let secret = subscription.secret ?? secret {
+            headers[BodySignature.field] = BodySignature.make(of: body, secret: Array(secret.utf8), now: now)
+        }
         return HTTPClientRequest(
             "POST", subscription.url, headers: headers, body: body, totalLimit: subscription.timeout, responseLimit: 64 << 10)
-    }
-
-    /// `t=SECONDS,v1=HEX`, where HEX is the HMAC-SHA256 by the secret of the seconds since 1970, a dot, and the body.
-    package static func signature(of body: [UInt8], secret: String, now: Int64) -> String {
-        let signed = Array("\(now).".utf8) + body
-        return "t=\(now),v1=" + Hexadecimal.encode(HMAC.sha256(signed, key: Array(secret.utf8)))
     }
 
     package enum Answer: Sendable, Hashable {
@@ -59,23 +55,12 @@ package enum PushMessage {
         case 200...299: return .accepted
         case 410: return .gone
         case 429, 503:
-            guard let pause = headers["Retry-After"].flatMap({ pause($0, now: now) }) else {
+            guard let pause = headers["Retry-After"].flatMap({ RetryAfter.pause($0, now: now) }) else {
                 return .failed("the subscriber answered \(status)")
             }
             return .later(min(max(pause, .milliseconds(100)), longestPause))
         case 300...399: return .failed("the subscriber answered \(status): redirects are not followed, name the last address")
         default: return .failed("the subscriber answered \(status)")
         }
-    }
-
-    /// `Retry-After`: seconds, or a date such as `Sun, 06 Nov 1994 08:49:37 GMT`.
-    private static func pause(_ text: String, now: Int64) -> Duration? {
-        if let seconds = Int64(text.trimming()), seconds >= 0 { return .seconds(min(seconds, 1 << 30)) }
-        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        let parts = text.split(separator: " ")
-        guard parts.count == 6, parts[5] == "GMT", let month = months.firstIndex(of: String(parts[2])) else { return nil }
-        let number = month + 1 < 10 ? "0\(month + 1)" : "\(month + 1)"
-        guard let time = TimeText.read("\(parts[3])-\(number)-\(parts[1])T\(parts[4])Z") else { return nil }
-        return .milliseconds(max(0, time - now * 1000))
     }
 }

@@ -2,6 +2,7 @@ package import Bus
 import ConfigClient
 import ConfigModel
 import Glibc
+import Processes
 import PropertyFormats
 import Telemetry
 import ThreadExecutor
@@ -115,7 +116,7 @@ extension Agent {
         guard let check = configuration.check else { return }
         let environment = CommandEnvironment.make(configuration.passesEnvironment ? EnvironmentVariables(snapshot) : nil)
         let folder = configuration.folder
-        let (exits, input) = AsyncStream.makeStream(of: Supervision.Exit.self, bufferingPolicy: .bufferingNewest(1))
+        let (exits, input) = AsyncStream.makeStream(of: ProcessExit.self, bufferingPolicy: .bufferingNewest(1))
         let child = try await disk.run {
             try ChildProcess(["/bin/sh", "-c", check, "sh"] + staged.paths, environment: environment, folder: folder) { exit, _ in
                 input.yield(exit)
@@ -123,7 +124,7 @@ extension Agent {
             }
         }
         let limit = configuration.checkLimit
-        let exit = await withTaskGroup(of: Supervision.Exit?.self) { group in
+        let exit = await withTaskGroup(of: ProcessExit?.self) { group in
             group.addTask {
                 for await exit in exits { return exit }
                 return nil

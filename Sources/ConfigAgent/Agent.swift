@@ -3,6 +3,7 @@ package import ConfigClient
 import Glibc
 package import Lifecycle
 import Locking
+import Processes
 import PropertyFormats
 package import Telemetry
 import ThreadExecutor

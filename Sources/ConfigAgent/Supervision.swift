@@ -1,3 +1,5 @@
+import Processes
+
 /// The life of the command: a pure value; an event goes in, actions come out.
 ///
 ///     unconfigured ─configured─► starting ─started─► running ─exited─► ended
@@ -31,7 +33,7 @@ package struct Supervision: Sendable {
         case configured(change: UInt64, concernsCommand: Bool)
         case started
         case startFailed(String)
-        case exited(Exit, ranFor: Duration)
+        case exited(ProcessExit, ranFor: Duration)
         case timer(UInt64)
         /// To be passed on.
         case signal(Int32)
@@ -52,23 +54,10 @@ package struct Supervision: Sendable {
         /// The change is not in force at the command.
         case failed(UInt64, String)
         /// The command failed by itself.
-        case crashed(Exit)
+        case crashed(ProcessExit)
         /// The agent is to end with this code.
         case finish(Int32)
     }
-    /// How a process ended.
-    package enum Exit: Sendable, Hashable {
-        case code(Int32)
-        case signal(Int32)
-        /// As shells tell it.
-        package var code: Int32 {
-            switch self {
-            case .code(let code): code
-            case .signal(let number): 128 + number
-            }
-        }
-    }
-
     private(set) var phase = Phase.unconfigured
     private let mode: ChangeMode
     private let hasCommand: Bool
@@ -85,7 +74,7 @@ package struct Supervision: Sendable {
     private var timer: UInt64 = 0
     private var failures = 0
     private var hasRun = false
-    private var lastExit: Exit?
+    private var lastExit: ProcessExit?
 
     init(_ configuration: AgentConfiguration) {
         mode = configuration.change
@@ -186,7 +175,7 @@ package struct Supervision: Sendable {
         return failed + pause()
     }
 
-    private mutating func exited(_ exit: Exit, _ time: Duration) -> [Action] {
+    private mutating func exited(_ exit: ProcessExit, _ time: Duration) -> [Action] {
         lastExit = exit
         switch phase {
         case .running:

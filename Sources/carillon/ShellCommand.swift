@@ -1,5 +1,5 @@
-import ConfigAgent
 import Foundation
+import Processes
 
 /// `sh -c` with a given standard input.
 enum ShellCommand {

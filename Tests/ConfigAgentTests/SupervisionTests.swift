@@ -1,4 +1,5 @@
 import ConfigClient
+import Processes
 import Testing
 
 @testable import ConfigAgent
@@ -27,7 +28,7 @@ struct SupervisionTests {
     private static func configured(_ change: UInt64, _ concerns: Bool = true) -> Event {
         .configured(change: change, concernsCommand: concerns)
     }
-    private static func exited(_ exit: Supervision.Exit, after time: Duration = .seconds(1)) -> Event { .exited(exit, ranFor: time) }
+    private static func exited(_ exit: ProcessExit, after time: Duration = .seconds(1)) -> Event { .exited(exit, ranFor: time) }
 
     private static let cases: [Case] = [
         Case(

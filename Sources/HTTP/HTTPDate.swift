@@ -1,12 +1,12 @@
 import Glibc
 
 /// Dates of HTTP fields: `Mon, 01 Jan 2024 00:00:00 GMT`.
-enum HTTPDate {
+package enum HTTPDate {
     private static let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
     /// `seconds` since 1970.
-    static func text(_ seconds: Int64) -> String {
+    package static func text(_ seconds: Int64) -> String {
         var time = time_t(clamping: seconds)
         var parts = tm()
         gmtime_r(&time, &parts)
@@ -18,7 +18,7 @@ enum HTTPDate {
     }
 
     /// Seconds since 1970; nil for what is not such a date.
-    static func seconds(_ text: String) -> Int64? {
+    package static func seconds(_ text: String) -> Int64? {
         let parts = text.split(whereSeparator: { $0 == " " || $0 == ":" || $0 == "," })
         guard parts.count == 8, parts[7] == "GMT", let month = months.firstIndex(of: String(parts[2])), let day = Int32(parts[1]),
             let year = Int32(parts[3]), let hour = Int32(parts[4]), let minute = Int32(parts[5]), let second = Int32(parts[6]),
