@@ -59,7 +59,9 @@ let ground: [Target] = [
 let streams: [Target] = [
     library("Streams", ["JSON", "Lifecycle", "Locking", "Telemetry"]),
     library("LocalBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "SQLite", "ThreadExecutor"]),
-    library("RabbitMQBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CZlib", "CPosix"]),
+    library(
+        "RabbitMQBinder",
+        ["Streams", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CZlib", "CPosix"]),
     library("KafkaBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRDKafka", "CPosix"]),
     library("RedisBinder", ["Streams", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CHiredis", "CPosix"]),
     library("HTTPBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "HTTP", "HTTPClient"]),
@@ -115,7 +117,20 @@ let parts: [Target] = [
 let scaling: [Target] = [
     library("Autoscaler"),
     library("ScalingFormats", ["Autoscaler", "ConfigModel", "JSON", "Options", "Settings"]),
+    // Where the law has its numbers from: brokers, metrics servers, pages.
+    library(
+        "BacklogSources",
+        [
+            "Autoscaler", "Binders", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "ScalingFormats", "Settings", "Streams",
+            "Telemetry",
+        ]),
     tests("AutoscalerTests", ["Autoscaler"]),
+    tests(
+        "BacklogSourcesTests",
+        [
+            "BacklogSources", "Autoscaler", "Binders", "Channels", "HTTP", "HTTPBinder", "HTTPClient", "JSON", "KafkaBinder", "LocalBinder",
+            "RabbitMQBinder", "RedisBinder", "ScalingFormats", "Settings", "Streams", "Lifecycle", "Locking", "Telemetry",
+        ]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
 ]
 
