@@ -12,7 +12,13 @@ package final class BrokerSource: BacklogSource {
     private struct State: Sendable {
         /// The last question; while it is open, no other is asked: a broker that is slow is not asked more than one that is quick.
         var question: Question<[DestinationGroup: Result<Backlog, BinderError>]>?
-        var stuck: [DestinationGroup: StuckPartitions] = [:]
+        /// What is remembered of groups whose brokers tell their partitions.
+        var memories: [DestinationGroup: Memory] = [:]
+    }
+
+    private struct Memory: Sendable {
+        var stuck: StuckPartitions
+        var ages = OldestAges()
     }
 
     /// `stuckLimit`: how long a partition stands still with members that live until it is called stuck.
@@ -35,26 +41,31 @@ package final class BrokerSource: BacklogSource {
         let now = ContinuousClock.now
         let age = question.asked.duration(to: now) / .seconds(1)
         return state.withLock { state in
-            let stuck = state.stuck
+            let memories = state.memories
             var reports: [DestinationGroup: QueueReport] = [:]
             reports.reserveCapacity(queues.count)
-            var next: [DestinationGroup: StuckPartitions] = [:]
+            var next: [DestinationGroup: Memory] = [:]
             for queue in queues {
                 switch answers[queue] {
                 case .success(let backlog):
-                    var memory = stuck[queue] ?? StuckPartitions(limit: stuckLimit)
-                    let names = memory.note(backlog.progress, members: backlog.members, at: now)
-                    if !backlog.progress.isEmpty { next[queue] = memory }
-                    reports[queue] = QueueReport(backlog, age: age, stuck: names, of: queue, at: name)
+                    var report = QueueReport(backlog, age: age, of: queue, at: name)
+                    if !backlog.progress.isEmpty {
+                        var memory = memories[queue] ?? Memory(stuck: StuckPartitions(limit: stuckLimit))
+                        report.stuck = memory.stuck.note(backlog.progress, members: backlog.members, at: now)
+                        let oldest = memory.ages.note(backlog.progress, at: now)
+                        if backlog.oldestAge == nil { report.reading.oldest = Reading(oldest) }
+                        next[queue] = memory
+                    }
+                    reports[queue] = report
                 case .failure(let error):
-                    next[queue] = stuck[queue]
+                    next[queue] = memories[queue]
                     reports[queue] = .unknown("\(name): \(error.message)")
                 case nil:
-                    next[queue] = stuck[queue]
+                    next[queue] = memories[queue]
                     reports[queue] = .unknown("\(name) said nothing of \(queue)")
                 }
             }
-            state.stuck = next
+            state.memories = next
             return reports
         }
     }
@@ -66,7 +77,7 @@ package final class BrokerSource: BacklogSource {
 
 extension QueueReport {
     /// `age`: how long the broker took, within which it may have read its numbers.
-    init(_ backlog: Backlog, age: Seconds, stuck: [String], of queue: DestinationGroup, at place: String) {
+    init(_ backlog: Backlog, age: Seconds, of queue: DestinationGroup, at place: String) {
         guard backlog.ready >= 0, backlog.inHand ?? 0 >= 0, backlog.delayed ?? 0 >= 0 else {
             self = .unknown("\(place) told a negative number of \(queue), which is none")
             return
@@ -76,6 +87,6 @@ extension QueueReport {
             QueueReading(
                 backlog: reading(backlog.total), published: reading(backlog.published), acknowledged: reading(backlog.acknowledged),
                 oldest: Reading(backlog.oldestAge.map { $0 / .seconds(1) }, age: age), partitions: reading(backlog.partitions)),
-            members: backlog.members, note: backlog.note, stuck: stuck)
+            members: backlog.members, note: backlog.note)
     }
 }

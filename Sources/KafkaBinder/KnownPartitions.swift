@@ -11,6 +11,8 @@ struct KnownPartitions {
     /// More topics than that are looked up by one question for all of the cluster.
     static let single = 8
     private static let lifetime: UInt64 = 60_000_000_000
+    /// One that was not there may come at any time.
+    private static let missingLifetime: UInt64 = 10_000_000_000
     private var entries: [String: Entry] = [:]
 
     /// Nil: there is no such topic, or nobody asked.
@@ -19,7 +21,9 @@ struct KnownPartitions {
     /// Looks for those that are not known, or were looked for long ago. What is no longer asked for is forgotten.
     mutating func look(for topics: Set<String>, by admin: KafkaAdmin) throws(KafkaFailure) {
         let now = Monotonic.now
-        entries = entries.filter { topics.contains($0.key) && $0.value.seen + Self.lifetime > now }
+        entries = entries.filter { topic, entry in
+            topics.contains(topic) && entry.seen + (entry.count == nil ? Self.missingLifetime : Self.lifetime) > now
+        }
         let open = topics.filter { entries[$0] == nil }
         guard open.count > Self.single else {
             for topic in open { entries[topic] = Entry(count: try admin.partitions(of: topic), seen: now) }
@@ -30,7 +34,6 @@ struct KnownPartitions {
     }
 
     /// Something is no longer as it was: look again the next time.
-    mutating func forget(_ topics: some Sequence<String>) { for topic in topics { entries[topic] = nil } }
     mutating func forgetAll() { entries = [:] }
 }
 

@@ -111,4 +111,36 @@ struct RedisSourceTests {
             }
         }
     }
+
+    @Test func `fifty policies of one broker share a connection and a question, whether they name it or mean the server's own`()
+        async throws
+    {
+        try await RedisServer.with { server in
+            let binder = try binder(server)
+            let policies = try await entries(
+                (0..<50).map { number in
+                    let source = number % 2 == 0 ? "" : ", source: \"\(server.uri)\""
+                    return ("policy-\(number)", ["{destination: orders-\(number), group: workers, wait: 60s\(source)}"])
+                })
+            let sources = try BacklogSources(policies, embedded: binder, uri: server.uri)
+            try await beside(binder) {
+                for number in 0..<50 {
+                    let one = try queue("orders-\(number)")
+                    try await binder.prepare(group: one.group, of: one.destination)
+                }
+                try await beside(sources) {
+                    try await eventually(within: .seconds(60)) {
+                        await sources.readAll(within: .seconds(10)).values.allSatisfy { $0.allSatisfy { $0.reading.backlog.value == 0 } }
+                    }
+                    try await server.command("CONFIG", "RESETSTAT")
+                    _ = await sources.readAll(within: .seconds(60))
+                    let statistics = try await server.command("INFO", "commandstats")
+                    #expect(statistics.contains("cmdstat_eval:calls=1,"), "\(statistics)")
+                    let clients = try await server.command("CLIENT", "LIST")
+                    #expect(clients.split(separator: "\n").count { $0.contains("name=carillon-scaling") } == 1, "\(clients)")
+                    #expect(sources.status.map(\.conditions) == [50])
+                }
+            }
+        }
+    }
 }
