@@ -25,10 +25,9 @@ extension BinderURI {
     ) throws -> any BacklogReporting & Service {
         switch scheme {
         case "amqp":
-            let (uri, management) = ManagementChoice.separated(from: text)
-            var configuration = try RabbitMQConfiguration(uri: uri)
+            var configuration = try RabbitMQConfiguration(uri: text)
             configuration.connectionName = name
-            return RabbitMQInquiry(configuration: configuration, management: management)
+            return RabbitMQInquiry(configuration: configuration)
         case "kafka":
             var configuration = try KafkaConfiguration(uri: text)
             configuration.clientID = name

@@ -20,10 +20,7 @@ extension BinderURI {
     /// Whether the URI holds a password, which a broker can be shown a wrong one instead of. RabbitMQ always asks for one.
     package var hasPassword: Bool {
         switch scheme {
-        case "amqp":
-            (try? RabbitMQConfiguration(uri: ManagementChoice.separated(from: text).uri)).map {
-                !($0.user.isEmpty && $0.tls?.certificate != nil)
-            } ?? false
+        case "amqp": (try? RabbitMQConfiguration(uri: text)).map { !($0.user.isEmpty && $0.tls?.certificate != nil) } ?? false
         case "redis": (try? RedisConfiguration(uri: text))?.password != nil
         default: text.contains("@")
         }

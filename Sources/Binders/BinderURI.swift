@@ -65,7 +65,7 @@ package struct BinderURI: Sendable {
             return LocalBinder(
                 storage: folder.isEmpty ? .memory : .folder(folder), limits: LocalLimits(tuning), log: log.of("broker"), metrics: metrics)
         case .rabbitMQ:
-            var configuration = try RabbitMQConfiguration(uri: ManagementChoice.separated(from: text).uri)
+            var configuration = try RabbitMQConfiguration(uri: text)
             configuration.connectionName = name
             configuration.partitions = partitions
             try configuration.apply(tuning)

@@ -11,7 +11,7 @@ struct BacklogQuestion {
     private let startsAtEnd: Bool
 
     init(_ groups: Set<DestinationGroup>, _ configuration: KafkaConfiguration) {
-        startsAtEnd = ["latest", "largest", "end"].contains(configuration.properties["auto.offset.reset"])
+        startsAtEnd = configuration.uncommitted == .latest
         for group in groups {
             do throws(BinderError) {
                 asked.append((group, try KafkaNames(group.destination, group.group, configuration.groupNaming)))

@@ -24,9 +24,14 @@ package final class KafkaInquiry: BacklogReporting, Service {
     package func run(_ life: ServiceLife) async throws {
         life.started()
         await life.untilShutdown()
-        state.withLock { state in
-            state.admin = nil
-            state.isClosed = true
+        // The end of the library's client takes a moment, on a thread that may wait for it.
+        executor.submit { [self] in
+            let admin = state.withLock { state in
+                defer { state.admin = nil }
+                state.isClosed = true
+                return state.admin
+            }
+            withExtendedLifetime(admin) {}
         }
     }
 

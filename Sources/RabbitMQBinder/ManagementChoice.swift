@@ -1,4 +1,4 @@
-internal import HTTP
+import Streams
 
 /// Where the management API of a broker is looked for.
 package enum ManagementChoice: Sendable, Hashable {
@@ -7,17 +7,13 @@ package enum ManagementChoice: Sendable, Hashable {
     case url(String)
     case none
 
-    /// Takes the option `management` (a URL, or `none`) out of a RabbitMQ URI: the rest is for AMQP.
-    package static func separated(from uri: String) -> (uri: String, choice: ManagementChoice) {
-        guard let mark = uri.firstIndex(of: "?") else { return (uri, .standard) }
-        var choice = ManagementChoice.standard
-        let rest = uri[uri.index(after: mark)...].split(separator: "&").filter { pair in
-            guard pair.hasPrefix("management=") else { return true }
-            let value = PercentEncoding.decode(pair.dropFirst(11))
-            choice = value == "none" ? .none : .url(value)
-            return false
+    /// Reads the option of a URI: a URL, or `none`.
+    init(option: String) throws(BinderError) {
+        switch option {
+        case "none": self = .none
+        case _ where option.hasPrefix("http://") || option.hasPrefix("https://"): self = .url(option)
+        default: throw BinderError(.invalid, "management of a RabbitMQ URI is a URL such as http://host:15672, or none")
         }
-        return (String(uri[..<mark]) + (rest.isEmpty ? "" : "?" + rest.joined(separator: "&")), choice)
     }
 
     func url(_ configuration: RabbitMQConfiguration) -> String? {

@@ -23,10 +23,10 @@ package final class RabbitMQInquiry: BacklogReporting, Service {
     /// A management API that did not answer is asked again after this time: AMQP answers meanwhile.
     private static let pause = Duration.seconds(60)
 
-    package init(configuration: RabbitMQConfiguration, management: ManagementChoice = .standard) {
+    package init(configuration: RabbitMQConfiguration) {
         self.configuration = configuration
         inspection = Inspection(configuration)
-        self.management = management.url(configuration).map { RabbitMQManagement(url: $0, configuration) }
+        management = configuration.management.url(configuration).map { RabbitMQManagement(url: $0, configuration) }
     }
 
     /// It can be asked before; the end of it closes the connection.

@@ -2,6 +2,7 @@ import Autoscaler
 import BacklogSources
 import BinderConformance
 import Channels
+import HTTP
 import HTTPBinder
 import Lifecycle
 import LocalBinder
@@ -108,6 +109,10 @@ import Testing
             }
             #expect(reports[missing]?.reading == .unknown)
             #expect(reports[missing]?.problem?.contains("missing") == true)
+            for query in ["orders", "orders/workers/x", "a%20b/workers", "/workers"] {
+                let request = try #require(HTTPRequest("GET", "/channels?backlog=\(query)"))
+                #expect(await channels.router.respond(to: request).status == 400, "\(query)")
+            }
         }
     }
 

@@ -12,10 +12,10 @@ struct RabbitMQSourceTests {
     private func source(
         _ server: RabbitMQServer, host: String = "%2F", name: String = "carillon-scaling", management: String
     ) throws -> (BrokerSource, RabbitMQInquiry) {
-        let (uri, choice) = ManagementChoice.separated(from: "\(server.uri.dropLast(3))\(host)?management=\(management)")
+        let uri = "\(server.uri.dropLast(3))\(host)?management=\(management)"
         var configuration = try RabbitMQConfiguration(uri: uri)
         configuration.connectionName = name
-        let inquiry = RabbitMQInquiry(configuration: configuration, management: choice)
+        let inquiry = RabbitMQInquiry(configuration: configuration)
         return (BrokerSource(name: "rabbitmq", inquiry), inquiry)
     }
 
@@ -27,14 +27,11 @@ struct RabbitMQSourceTests {
         }
     }
 
-    @Test func `the option that names the management API is not AMQP's`() {
-        #expect(ManagementChoice.separated(from: "amqp://h/v") == ("amqp://h/v", .standard))
-        #expect(ManagementChoice.separated(from: "amqp://h/v?heartbeat=5") == ("amqp://h/v?heartbeat=5", .standard))
-        #expect(
-            ManagementChoice.separated(from: "amqp://h/v?a=1&management=https%3A%2F%2Fm%3A1&b=2") == (
-                "amqp://h/v?a=1&b=2", .url("https://m:1")
-            ))
-        #expect(ManagementChoice.separated(from: "amqp://h?management=none") == ("amqp://h", .none))
+    @Test func `a URI names the management API, or none`() throws {
+        #expect(try RabbitMQConfiguration(uri: "amqp://h/v").management == .standard)
+        #expect(try RabbitMQConfiguration(uri: "amqp://h/v?management=https%3A%2F%2Fm%3A1&heartbeat=5").management == .url("https://m:1"))
+        #expect(try RabbitMQConfiguration(uri: "amqp://h?management=none").management == .none)
+        #expect(throws: BinderError.self) { try RabbitMQConfiguration(uri: "amqp://h?management=15672") }
     }
 
     @Test func `by the management API all queues are one request, with what is in hand, what came and what is done`() async throws {
