@@ -61,7 +61,9 @@ let ground: [Target] = [
 let streams: [Target] = [
     library("Streams", ["JSON", "Lifecycle", "Locking", "Telemetry"]),
     library("LocalBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "SQLite", "ThreadExecutor"]),
-    library("RabbitMQBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CZlib", "CPosix"]),
+    library(
+        "RabbitMQBinder",
+        ["Streams", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRabbitMQ", "CZlib", "CPosix"]),
     library("KafkaBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CRDKafka", "CPosix"]),
     library("RedisBinder", ["Streams", "Crypto", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor", "CHiredis", "CPosix"]),
     library("HTTPBinder", ["Streams", "Lifecycle", "Locking", "Telemetry", "HTTP", "HTTPClient"]),
@@ -123,6 +125,22 @@ let scaling: [Target] = [
             "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "Processes", "ScalingFormats",
             "Streams", "Telemetry", "ThreadExecutor", "CPosix",
         ]),
+    // Where the law has its numbers from: brokers, metrics servers, pages.
+    library(
+        "BacklogSources",
+        [
+            "Autoscaler", "Binders", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "ScalingFormats", "Settings", "Streams",
+            "Telemetry",
+        ]),
+    library(
+        "ScalerRPC", ["CExternalScaler", "CGRPC", "Crypto", "Files", "Identity", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
+    // The live engine: rounds, ledger, leader. It knows sources and orchestrators by their protocols only.
+    library(
+        "ScalingControl",
+        [
+            "Autoscaler", "ConfigModel", "Files", "HTTP", "JSON", "Lifecycle", "Locking", "Options", "ScalingFormats", "SQLite", "Streams",
+            "Telemetry", "ThreadExecutor",
+        ]),
     tests("AutoscalerTests", ["Autoscaler"]),
     // A server to be killed: the supervisor and nothing else.
     .executableTarget(
@@ -131,9 +149,21 @@ let scaling: [Target] = [
     tests(
         "OrchestratorsTests",
         [
-            "WorkerKeeper", "Orchestrators", "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "HTTPServer", "JSON", "Lifecycle",
-            "Locking",
-            "Processes", "ScalingFormats", "Telemetry", "ThreadExecutor",
+            "WorkerKeeper", "Orchestrators", "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "HTTPServer", "JSON",
+            "Lifecycle", "Locking", "Processes", "ScalingFormats", "Telemetry", "ThreadExecutor",
+        ]),
+    tests(
+        "BacklogSourcesTests",
+        [
+            "BacklogSources", "Autoscaler", "Binders", "Channels", "HTTP", "HTTPBinder", "HTTPClient", "JSON", "KafkaBinder", "LocalBinder",
+            "RabbitMQBinder", "RedisBinder", "ScalingFormats", "Settings", "Streams", "Lifecycle", "Locking", "Telemetry",
+        ]),
+    tests("ScalerRPCTests", ["ScalerRPC", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"], resources: ["client.py"]),
+    tests(
+        "ScalingControlTests",
+        [
+            "ScalingControl", "Autoscaler", "HTTP", "JSON", "Lifecycle", "LocalBinder", "Locking", "RedisBinder", "ScalingFormats", "Streams",
+            "Telemetry",
         ]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
 ]

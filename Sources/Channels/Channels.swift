@@ -17,6 +17,7 @@ package import Telemetry
 /// | `GET …/groups/{group}/dead-letters?limit=`, `POST …/dead-letters/replay`, `POST …/dead-letters/drop` | dead letters |
 /// | `PUT`, `GET`, `DELETE …/groups/{group}/push` | sends the group's events to a URL |
 /// | `GET /channels` | groups with dead letters, and push subscriptions |
+/// | `GET /channels?backlog={destination}/{group}&…` | `{"backlogs": […]}` of these groups |
 /// | `GET /channels/{destination}/position` | `{"position"}` of the newest event |
 ///
 /// It is a service: the subscriptions of groups that are pulled or pushed live within `run`. Authentication is not done here; `change(by:)` tells what a
@@ -78,8 +79,10 @@ package final class Channels: Service {
     package var router: Router {
         var router = Router()
         let group = "/channels/{destination}/groups/{group}"
-        router.add("GET", "/channels") { [self] _, _ in
-            do { return try await index() } catch { return ChannelError.of(error).response }
+        router.add("GET", "/channels") { [self] request, _ in
+            do { return try await request.parameter("backlog") == nil ? index() : backlogs(request) } catch {
+                return ChannelError.of(error).response
+            }
         }
         add(to: &router, "POST", "/channels/{destination}") { try await $0.publish($1, to: $2) }
         add(to: &router, "GET", "/channels/{destination}", endsWithClient: true) { try await $0.stream($1, of: $2) }
@@ -152,24 +155,6 @@ package final class Channels: Service {
             }
         }
         return HTTPResponse(204)
-    }
-
-    private func backlog(_ request: HTTPRequest, _ destination: Destination, _ group: ConsumerGroup) async throws -> HTTPResponse {
-        guard let reporting = binder as? any BacklogReporting else {
-            throw ChannelError(501, "unsupported", "\(binder.name) does not tell the backlog of a group here")
-        }
-        let backlog: Backlog
-        do { backlog = try await reporting.backlog(of: destination, group: group) } catch { throw ChannelError(unknown: error) }
-        var members = [WireValue.Member("ready", .integer(Int64(backlog.ready)))]
-        // What the broker does not tell is left out: unknown is not zero.
-        for case (let name, let count?) in [
-            ("inHand", backlog.inHand), ("delayed", backlog.delayed), ("dead", backlog.dead), ("members", backlog.members),
-        ] { members.append(.init(name, .integer(Int64(count)))) }
-        if let age = backlog.oldestAge {
-            let seconds = Double(age.components.seconds) + Double(age.components.attoseconds / 1_000_000_000_000_000) / 1000
-            members.append(.init("oldestAge", .double(seconds)))
-        }
-        return .json(200, .object(members))
     }
 
     /// `{"position"}` of the newest event; without it where the broker has none.

@@ -2,12 +2,14 @@ package import Streams
 
 extension KafkaConfiguration {
     private static let options =
-        "sasl, groups, partitions, replicas, create-topics, add-partitions, cooperative, compression, cafile, certfile, keyfile, verify"
+        "sasl, groups, partitions, replicas, create-topics, add-partitions, cooperative, compression, uncommitted, cafile, certfile, "
+        + "keyfile, verify"
 
     /// Reads `kafka://user:password@host:port,host2:port2`; `kafkas://` for TLS. The port is 9092 where none is named. A user means SASL.
     /// Options after `?`: `sasl` (`PLAIN`, the default; `SCRAM-SHA-256`, `SCRAM-SHA-512`), `groups` (`group` or `destination`, see
     /// `GroupNaming`), `partitions` (of topics that are created), `replicas`, `create-topics`, `add-partitions`, `cooperative` (`true` or
-    /// `false`), `compression`, `cafile`, `certfile`, `keyfile`, `verify` (`true` or `false`). Throws `.invalid`, never showing the password.
+    /// `false`), `compression`, `uncommitted` (`earliest` or `latest`), `cafile`, `certfile`, `keyfile`, `verify` (`true` or `false`).
+    /// Throws `.invalid`, never showing the password.
     package init(uri: String) throws(BinderError) {
         var parts = try BrokerURI(uri, scheme: "kafka", of: "Kafka")
         self.init(addresses: [], tls: parts.isTLS ? TLS() : nil)
@@ -46,6 +48,9 @@ extension KafkaConfiguration {
         case "create-topics": createsTopics = try option.flag()
         case "add-partitions": addsPartitions = try option.flag()
         case "cooperative": cooperative = try option.flag()
+        case "uncommitted":
+            guard let policy = Uncommitted(rawValue: value) else { throw BinderError(.invalid, "uncommitted is earliest or latest") }
+            uncommitted = policy
         case "compression":
             guard ["none", "gzip", "snappy", "lz4", "zstd"].contains(value) else {
                 throw BinderError(.invalid, "compression is none, gzip, snappy, lz4 or zstd")

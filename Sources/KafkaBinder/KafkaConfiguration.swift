@@ -43,6 +43,13 @@ package struct KafkaConfiguration: Sendable, Hashable {
         case destination
     }
 
+    package enum Uncommitted: String, Sendable, Hashable {
+        /// All that there is.
+        case earliest
+        /// Nothing: members begin at the end.
+        case latest
+    }
+
     /// Known at start; the rest of the cluster is found through them.
     package var addresses: [Address]
     /// Nil: plain TCP.
@@ -85,6 +92,9 @@ package struct KafkaConfiguration: Sendable, Hashable {
     package var longestBackOff: Duration = .seconds(10)
     /// How long a record waits for others to share a request with.
     package var linger: Duration = .zero
+    /// What counts as backlog in a partition in which a group has committed nothing. Members of ours begin with the earliest; those of other makes
+    /// do as their `auto.offset.reset` says.
+    package var uncommitted = Uncommitted.earliest
     /// none, gzip, snappy, lz4 or zstd.
     package var compression = "none"
     /// How many publishes, and how many bytes of them, may wait for their confirm at once; those beyond wait for their turn.

@@ -48,7 +48,7 @@ extension GroupState {
         return Backlog(
             ready: Int(log.next - max(cursor, log.first)) + outstanding.count - inHandCount - delayedCount, inHand: inHandCount,
             delayed: delayedCount, dead: dead.count, members: members.count,
-            oldestAge: oldest.map { .milliseconds(max(0, now - $0)) })
+            oldestAge: oldest.map { .milliseconds(max(0, now - $0)) }, published: Int(log.next - 1), acknowledged: doneCount)
     }
 
     /// Events that are not done, without looking at each.

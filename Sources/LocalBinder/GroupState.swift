@@ -103,6 +103,8 @@ package struct GroupState: Sendable {
     var delayed = MinimumHeap<Due>()
     var inHandCount = 0
     var delayedCount = 0
+    /// Accepted and rejected since the broker was started.
+    var doneCount = 0
     var members: [UInt64: Member] = [:]
     var waiting = Fifo<UInt64>()
     var lanes: [UInt64: Lane] = [:]
@@ -203,7 +205,9 @@ package struct GroupState: Sendable {
         members[member]?.inHand -= 1
         releaseLane(one.lane)
         switch outcome {
-        case .accept: remove(position)
+        case .accept:
+            remove(position)
+            doneCount += 1
         case .unseen:
             outstanding[position]?.attempt -= 1
             makeReady(position)
@@ -216,6 +220,7 @@ package struct GroupState: Sendable {
             touch(position)
         case .reject(let reason, let time, let limits):
             remove(position)
+            doneCount += 1
             if let reason {
                 let record = DeadRecord(
                     stored: durable ? nil : one.stored, lane: one.lane, size: one.size, reason: reason, attempts: one.attempt, time: time)

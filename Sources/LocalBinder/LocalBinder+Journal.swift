@@ -91,7 +91,7 @@ extension LocalBinder {
             failure = error
             log.error("a commit of the durable log failed", ["error": error.message, "events": "\(batch.events.count)"])
         }
-        let wakes = state.withLock { state -> Wakes in
+        let (wakes, hints) = state.withLock { state -> (Wakes, [BacklogWatches.Hint]) in
             state.trouble = failure
             for one in staged {
                 let size = state.stagedSizes[one.destination] ?? (0, 0)
@@ -99,17 +99,20 @@ extension LocalBinder {
             }
             guard failure == nil else {
                 state.broker.putBack(batch)
-                return []
+                return ([], [])
             }
             state.knownDestinations += batch.destinations.count
             var out: [HandOut] = []
+            var hints: [BacklogWatches.Hint] = []
             for event in batch.events {
+                if !state.watches.isEmpty { hints += state.hints(before: event.destination) }
                 _ = state.broker.append(event.stored, size: event.size, to: event.destination, time: event.time, &out)
             }
             state.counts.published += batch.events.count
-            return state.wakes(for: out)
+            return (state.wakes(for: out), hints)
         }
         for (waiter, wake) in wakes { waiter.resume(returning: wake) }
+        for hint in hints { hint() }
         for (one, event) in zip(staged, batch.events) {
             one.publisher.resume(returning: failure.map { .failure($0) } ?? .success(event.position))
         }

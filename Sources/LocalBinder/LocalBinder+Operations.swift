@@ -37,7 +37,12 @@ extension LocalBinder: BacklogReporting, DeadLetterKeeping {
         try await whenOpen()
         let positions = try ids.map(Self.positions)
         let now = BrokerClock.wall
-        let count = try withGroup(group, of: destination) { group, log, out in group.replay(positions, log: log, now: now, &out) }
+        let (count, hints) = try withGroup(group, of: destination) { group, log, out in
+            let wasIdle = group.pendingEvents(log) == 0
+            let count = group.replay(positions, log: log, now: now, &out)
+            return (count, wasIdle && count > 0)
+        }
+        if hints { hint(DestinationGroup(destination, group)) }
         try await committed()
         return count
     }

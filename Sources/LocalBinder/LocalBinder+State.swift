@@ -27,6 +27,7 @@ extension LocalBinder {
         /// When the timer that is set goes off; nil when none is.
         var timer: Int64?
         var counts = LocalCounts()
+        var watches = BacklogWatches()
         // With a durable log:
         /// Those who wait until it is open.
         var openers: [CheckedContinuation<Void, Never>] = []

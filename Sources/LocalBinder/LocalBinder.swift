@@ -109,16 +109,18 @@ package final class LocalBinder: Binder {
         if journal != nil {
             return PublishReceipt(id: envelope.id, position: text(of: try await stage(stored, size: size, time: time, to: destination)))
         }
-        let (position, wakes) = try state.withLock { (state) throws(BinderError) in
+        let (position, wakes, hints) = try state.withLock { (state) throws(BinderError) in
             try state.checkUsable()
             let index = try state.broker.index(creating: destination.name)
             try state.broker.admit(size: size, to: index)
+            let hints = state.watches.isEmpty ? [] : state.hints(before: index)
             var out: [HandOut] = []
             let position = state.broker.append(stored, size: size, to: index, time: time, &out)
             state.counts.published += 1
-            return (state.broker.text(of: position), state.wakes(for: out))
+            return (state.broker.text(of: position), state.wakes(for: out), hints)
         }
         for (waiter, wake) in wakes { waiter.resume(returning: wake) }
+        for hint in hints { hint() }
         return PublishReceipt(id: envelope.id, position: position)
     }
 

@@ -137,6 +137,12 @@ package struct LocalBroker: Sendable {
 
     // MARK: Events
 
+    /// Whether the group has nothing to do; nil where there is no such group.
+    func isIdle(_ name: String, in index: Int) -> Bool? {
+        guard let group = destinations[index].namedGroups[name] else { return nil }
+        return destinations[index].groups[group]?.pendingEvents(destinations[index].log) == 0
+    }
+
     /// Whether one more event of this size may be taken: `staged` are those that wait for their commit.
     package func admit(size: Int, to index: Int, staged: (events: Int, bytes: Int) = (0, 0)) throws(BinderError) {
         for case let group? in destinations[index].groups where group.name != nil {

@@ -150,10 +150,7 @@ package final class RabbitMQBinder: Binder {
 
     /// One for each partition where the destination has some.
     func topologies(of destination: Destination, group: ConsumerGroup) -> [QueueTopology] {
-        guard let count = configuration.partitions[destination.name] else {
-            return [topology(of: destination, group: group, partition: nil)]
-        }
-        return (0..<max(1, count)).map { topology(of: destination, group: group, partition: $0) }
+        QueueTopology.all(of: destination, group: group, configuration)
     }
 
     private func claim(_ topology: QueueTopology, for destination: Destination) throws(BinderError) {

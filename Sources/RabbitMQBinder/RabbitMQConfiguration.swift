@@ -59,6 +59,8 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
     package var largestPayload = 134_217_728
     /// Whether an event that reaches no queue is an error (`.unroutable`).
     package var mandatory = false
+    /// Where backlogs are asked for.
+    package var management = ManagementChoice.standard
     /// Destinations of several partitions: the event's key chooses the routing key `<destination>-<n>`.
     package var partitions: [String: Int] = [:]
     /// How exchanges and queues are declared where `queues` says nothing else.
@@ -86,8 +88,9 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
 
     /// Reads `amqp://user:password@host:port,host2:port2/vhost`; `amqps://` for TLS. Missing parts are `guest`, `guest`, `localhost`, 5672
     /// (5671), `/`. Options after `?`: `heartbeat` (seconds), `prefix`, `name`, `cacertfile`, `certfile`, `keyfile`, `verify`
-    /// (`verify_peer` or `verify_none`), `mandatory` (`true`), and for the queues of all groups RabbitMQ's arguments without `x-`:
-    /// `message-ttl`, `expires` (milliseconds), `max-length`, `max-length-bytes`, `max-priority`, `overflow`, `queue-mode`,
+    /// (`verify_peer` or `verify_none`), `mandatory` (`true`), `management` (the URL of the management API, or `none`), and for the queues
+    /// of all groups RabbitMQ's arguments without `x-`: `message-ttl`, `expires` (milliseconds), `max-length`, `max-length-bytes`,
+    /// `max-priority`, `overflow`, `queue-mode`,
     /// `single-active-consumer`, `queue-type`, `delivery-limit`. Throws `.invalid`, never showing the password.
     package init(uri: String) throws(BinderError) {
         var parts = try BrokerURI(uri, scheme: "amqp", of: "RabbitMQ")
@@ -112,6 +115,7 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
         case "prefix": prefix = value
         case "name": connectionName = value
         case "mandatory": mandatory = value == "true"
+        case "management": management = try ManagementChoice(option: value)
         case "cacertfile", "certfile", "keyfile", "verify":
             guard tls != nil else { throw BinderError(.invalid, "\(name) needs amqps://") }
             switch name {
@@ -126,7 +130,7 @@ package struct RabbitMQConfiguration: Sendable, Hashable {
             if try queueDefaults.limits.set(name, value) { return }
             throw option.unknown(
                 """
-                heartbeat, prefix, name, mandatory, cacertfile, certfile, keyfile, verify, message-ttl, expires, max-length, \
+                heartbeat, prefix, name, mandatory, management, cacertfile, certfile, keyfile, verify, message-ttl, expires, max-length, \
                 max-length-bytes, max-priority, overflow, queue-mode, single-active-consumer, queue-type, delivery-limit
                 """)
         }

@@ -29,6 +29,15 @@ struct QueueTopology: Hashable, Sendable {
         deadLetterRoutingKey = options.deadLetters.routingKey ?? queue
     }
 
+    /// One for each partition where the destination has some.
+    static func all(of destination: Destination, group: ConsumerGroup, _ configuration: RabbitMQConfiguration) -> [QueueTopology] {
+        let count = configuration.partitions[destination.name].map { max(1, $0) }
+        let numbers: [Int?] = count.map { (0..<$0).map { $0 } } ?? [nil]
+        return numbers.map {
+            QueueTopology(destination: destination, group: group, partition: $0, deadLetters: true, configuration: configuration)
+        }
+    }
+
     var arguments: [(name: String, value: HeaderValue)] {
         guard deadLetters else { return options.limits.arguments }
         return [

@@ -18,55 +18,6 @@ extension RedisBinder: PositionTelling {
     }
 }
 
-extension RedisBinder: BacklogReporting {
-    package func backlog(of destination: Destination, group: ConsumerGroup) async throws(BinderError) -> Backlog {
-        var sum = Backlog(ready: 0, inHand: 0, delayed: 0, dead: 0, members: 0)
-        for keys in allKeys(of: destination, group: group) {
-            let reply: RedisReply
-            do throws(BinderError) { reply = try await call(Scripts.backlog(keys, group: group.name), on: keys) } catch {
-                guard error.code == .invalid || error.message.contains("no such key") else { throw error }
-                throw BinderError(.invalid, "Redis knows no group \(group) of \(destination); a subscription or `prepare` creates it")
-            }
-            sum.add(try Self.reading { () throws(RedisFailure) in try Self.backlog(reply, destination, group) })
-        }
-        return sum
-    }
-
-    private static func backlog(_ reply: RedisReply, _ destination: Destination, _ group: ConsumerGroup) throws(RedisFailure) -> Backlog {
-        var cursor = ReplyCursor(reply)
-        try cursor.array(of: 8)
-        // Redis itself does not know it, after entries were deleted from the middle for example: unknown is not zero.
-        guard let lag = try cursor.optionalInteger() else {
-            throw RedisFailure(
-                .reply("LAG"),
-                "the lag of \(group) in \(destination) is not known (before version 7, or after entries were deleted) until the group has caught up"
-            )
-        }
-        let pending = try cursor.integer()
-        let waiting = try cursor.integer()
-        let due = try cursor.integer()
-        let dead = try cursor.integer()
-        let members = try cursor.integer()
-        let oldest = try cursor.optionalText().flatMap { StreamID($0.utf8) }
-        let now = try cursor.integer()
-        let age = oldest.map { Duration.milliseconds(max(0, now - Int64(clamping: $0.milliseconds))) }
-        return Backlog(
-            ready: Int(lag + due), inHand: Int(max(0, pending - waiting)), delayed: Int(max(0, waiting - due)), dead: Int(dead),
-            members: Int(members), oldestAge: age)
-    }
-}
-
-extension Backlog {
-    fileprivate mutating func add(_ other: Backlog) {
-        ready += other.ready
-        inHand = (inHand ?? 0) + (other.inHand ?? 0)
-        delayed = (delayed ?? 0) + (other.delayed ?? 0)
-        dead = (dead ?? 0) + (other.dead ?? 0)
-        members = (members ?? 0) + (other.members ?? 0)
-        oldestAge = [oldestAge, other.oldestAge].compactMap { $0 }.max()
-    }
-}
-
 extension RedisBinder: DeadLetterKeeping {
     package func deadLetters(of destination: Destination, group: ConsumerGroup, limit: Int) async throws(BinderError) -> [DeadLetter] {
         var letters: [DeadLetter] = []

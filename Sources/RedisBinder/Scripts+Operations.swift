@@ -1,23 +1,51 @@
 /// What operators ask of a destination and its groups, in one step on the server.
 extension Scripts {
-    /// What a group has not done: `[lag or nil, pending, waiting for a retry, of these due, dead, members, id of the oldest or nil, now]`.
-    static func backlog(_ keys: RedisKeys, group: String) -> RedisCommand {
+    /// What groups have not done, one after the other. Answers `[now, …]` with an array for each: of one text where it is not to be had, or
+    /// `[lag or nil, pending, waiting for a retry, of these due, dead, members, id of the oldest or nil, ever added or nil, ever read or nil]`.
+    ///
+    /// Where the server has lost its count of what a group has not read, entries are counted, in steps and up to `limit` of them.
+    static func backlogs(_ groups: [(keys: RedisKeys, group: String)], limit: Int) -> RedisCommand {
         call(
             map + clock + """
-                local summary = redis.call('XPENDING', KEYS[1], ARGV[1])
-                local lag, last
-                for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-                  local group = map(g)
-                  if group.name == ARGV[1] then lag, last = group.lag, group['last-delivered-id'] end
+                local answers = {now}
+                local function backlog(stream, retry, dead, members, name)
+                  local info = redis.pcall('XINFO', 'STREAM', stream)
+                  if info.err then return {info.err} end
+                  local group
+                  for _, g in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+                    local one = map(g)
+                    if one.name == name then group = one end
+                  end
+                  if not group then return {'NOGROUP'} end
+                  local lag, last = group.lag, group['last-delivered-id']
+                  if not lag then
+                    local count, from = 0, '(' .. last
+                    while count <= tonumber(ARGV[1]) do
+                      local some = redis.call('XRANGE', stream, from, '+', 'COUNT', 100)
+                      count = count + #some
+                      if #some < 100 then
+                        if count <= tonumber(ARGV[1]) then lag = count end
+                        break
+                      end
+                      from = '(' .. some[100][1]
+                    end
+                  end
+                  local summary = redis.call('XPENDING', stream, name)
+                  local oldest = summary[2]
+                  if not oldest then
+                    local next = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)
+                    if next[1] then oldest = next[1][1] end
+                  end
+                  return {lag or false, summary[1], redis.call('ZCARD', retry), redis.call('ZCOUNT', retry, '-inf', now),
+                    redis.call('XLEN', dead), redis.call('ZCOUNT', members, now, '+inf'), oldest or false,
+                    map(info)['entries-added'] or false, group['entries-read'] or false}
                 end
-                local oldest = summary[2]
-                if not oldest then
-                  local next = redis.call('XRANGE', KEYS[1], '(' .. last, '+', 'COUNT', 1)
-                  if next[1] then oldest = next[1][1] end
+                for i = 1, #KEYS, 4 do
+                  answers[#answers + 1] = backlog(KEYS[i], KEYS[i + 1], KEYS[i + 2], KEYS[i + 3], ARGV[(i - 1) / 4 + 2])
                 end
-                return {lag or false, summary[1], redis.call('ZCARD', KEYS[2]), redis.call('ZCOUNT', KEYS[2], '-inf', now),
-                  redis.call('XLEN', KEYS[3]), redis.call('ZCOUNT', KEYS[4], now, '+inf'), oldest or false, now}
-                """, [keys.stream, keys.retry, keys.dead, keys.members], [group])
+                return answers
+                """, groups.flatMap { [$0.keys.stream, $0.keys.retry, $0.keys.dead, $0.keys.members] },
+            [String(limit)] + groups.map(\.group))
     }
 
     /// Gives dead letters back to their group: `ids`, or where there are none up to `limit` of the oldest up to the id `last`. Answers

@@ -221,7 +221,8 @@ struct KafkaBinderTests {
             }
             try await binder.prepare(group: group, of: destination)
             #expect(
-                try await binder.backlog(of: destination, group: group) == Backlog(ready: 0, inHand: 0, delayed: 0, dead: 0, members: 0))
+                left(try await binder.backlog(of: destination, group: group))
+                    == Backlog(ready: 0, inHand: 0, delayed: 0, dead: 0, members: 0))
             for number in 0..<9 { _ = try await binder.publish(Envelope(text: "\(number)", key: "key-\(number)"), to: destination) }
             #expect(try await binder.backlog(of: destination, group: group).ready == 9)
             try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(prefetch: 4)) { deliveries in
@@ -232,7 +233,7 @@ struct KafkaBinderTests {
                 try await held[2].settlement.settle(.reject(FailureReason(message: "no")))
                 let wanted = Backlog(ready: 5, inHand: 1, delayed: 1, dead: 1, members: 1)
                 try await eventually(within: .seconds(40), "\(wanted)") {
-                    try await binder.backlog(of: destination, group: group) == wanted
+                    left(try await binder.backlog(of: destination, group: group)) == wanted
                 }
             }
         }
@@ -417,4 +418,10 @@ struct KafkaBinderTests {
             #expect(Set(collector.texts).count == 300)
         }
     }
+}
+
+/// What is not done, without counters and partitions.
+private func left(_ backlog: Backlog) -> Backlog {
+    Backlog(
+        ready: backlog.ready, inHand: backlog.inHand, delayed: backlog.delayed, dead: backlog.dead, members: backlog.members)
 }

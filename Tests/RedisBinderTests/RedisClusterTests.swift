@@ -44,6 +44,18 @@ struct RedisClusterTests {
                         }
                     }
                 }
+                // Scripts of many take keys of one slot only there: each is asked alone.
+                try await withBinder(one) { binder in
+                    var groups: Set<DestinationGroup> = []
+                    for number in 0..<12 {
+                        let group = DestinationGroup(try fresh("many\(number)"), try ConsumerGroup("workers"))
+                        groups.insert(group)
+                        try await binder.prepare(group: group.group, of: group.destination)
+                        _ = try await binder.publish(Envelope(text: "x"), to: group.destination)
+                    }
+                    let backlogs = await binder.backlogs(of: groups)
+                    for group in groups { #expect(try backlogs[group]?.get().ready == 1) }
+                }
                 // Both nodes have some of them.
                 for server in [one, other] {
                     let size = try await server.command("DBSIZE")

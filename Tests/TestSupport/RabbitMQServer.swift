@@ -39,21 +39,24 @@ package final class RabbitMQServer: Sendable {
         for case .success(let server) in common.withLock({ $0 }).values { server.remove() }
     }
 
-    /// Runs `body` with a broker of its own and removes it afterwards. `configuration` holds further lines of rabbitmq.conf.
-    package static func with<R: Sendable>(configuration: String = "", _ body: (RabbitMQServer) async throws -> R) async throws -> R {
-        let server = try await onThread { try RabbitMQServer(configuration: configuration) }
+    /// Runs `body` with a broker of its own and removes it afterwards. `configuration` holds further lines of rabbitmq.conf, `plugins` are what it
+    /// has besides: `rabbitmq_management`.
+    package static func with<R: Sendable>(
+        configuration: String = "", plugins: [String] = [], _ body: (RabbitMQServer) async throws -> R
+    ) async throws -> R {
+        let server = try await onThread { try RabbitMQServer(configuration: configuration, plugins: plugins) }
         let result: Result<R, any Error>
         do { result = .success(try await body(server)) } catch { result = .failure(error) }
         await onThread { server.remove() }
         return try result.get()
     }
 
-    private init(configuration: String = "") throws {
+    private init(configuration: String = "", plugins: [String] = []) throws {
         let template = FileManager.default.temporaryDirectory.appending(path: "carillon-rabbitmq-XXXXXX").path
         var name = Array(template.utf8CString)
         guard mkdtemp(&name) != nil else { throw RabbitMQServerError(text: "no temporary folder: errno \(errno)") }
         folder = URL(filePath: String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-        var environment: [String: String] = [:]
+        var environment = ["RABBITMQ_PLUGINS": plugins.joined(separator: ",")]
         if !configuration.isEmpty {
             let file = folder.appending(path: "extra.conf")
             try Data(configuration.utf8).write(to: file)
