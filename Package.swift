@@ -36,6 +36,9 @@ let cLibraries: [Target] = [
     .systemLibrary(name: "CSQLite"),  // libsqlite3-dev: the durable log of the embedded broker in one file
     .systemLibrary(name: "CYAML"),  // libyaml-dev: YAML 1.1 events with line and column
     .systemLibrary(name: "COpenSSL"),  // libssl-dev: hashes, HMAC, ciphers, random
+    .systemLibrary(name: "CGRPC"),  // libgrpc-dev: the gRPC server that KEDA asks; its list for pkg-config is too long to link with
+    // libprotobuf-c-dev: the messages of KEDA's external scaler, in C code that is made from the .proto and checked in.
+    .target(name: "CExternalScaler", exclude: ["externalscaler.proto", "generate"], linkerSettings: [.linkedLibrary("protobuf-c")]),
 ]
 
 let ground: [Target] = [
@@ -115,7 +118,10 @@ let parts: [Target] = [
 let scaling: [Target] = [
     library("Autoscaler"),
     library("ScalingFormats", ["Autoscaler", "ConfigModel", "JSON", "Options", "Settings"]),
+    library(
+        "ScalerRPC", ["CExternalScaler", "CGRPC", "Crypto", "Files", "Identity", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("AutoscalerTests", ["Autoscaler"]),
+    tests("ScalerRPCTests", ["ScalerRPC", "Lifecycle", "Locking", "Telemetry"], resources: ["client.py"]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
 ]
 
