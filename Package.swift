@@ -121,7 +121,7 @@ let scaling: [Target] = [
     library(
         "ScalerRPC", ["CExternalScaler", "CGRPC", "Crypto", "Files", "Identity", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"]),
     tests("AutoscalerTests", ["Autoscaler"]),
-    tests("ScalerRPCTests", ["ScalerRPC", "Lifecycle", "Locking", "Telemetry"], resources: ["client.py"]),
+    tests("ScalerRPCTests", ["ScalerRPC", "Lifecycle", "Locking", "Telemetry", "ThreadExecutor"], resources: ["client.py"]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
 ]
 

@@ -14,7 +14,7 @@ struct RPCStatus: Error, Sendable, Hashable {
     }
 
     static let ok = RPCStatus(.ok, "")
-    static let ending = RPCStatus(.unavailable, "carillon is ending: ask again soon")
+    static let ending = RPCStatus(.unavailable, "the server is ending: ask again soon")
     /// For a call that nobody listens to any more.
     static let left = RPCStatus(.unavailable, "the client left")
 }

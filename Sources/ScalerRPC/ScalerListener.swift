@@ -64,6 +64,8 @@ package struct ScalerLimits: Sendable, Hashable {
     package var drainTime: Duration = .seconds(5)
     /// How often the server looks whether its own port still takes connections.
     package var probe: Duration = .seconds(10)
+    /// How long that may take before it counts as a failure; two in turn make the server listen anew.
+    package var probeTime: Duration = .seconds(3)
 
     package init() {}
 }

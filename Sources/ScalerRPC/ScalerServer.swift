@@ -38,7 +38,6 @@ package final class ScalerServer: Service {
             let isLost = await serve(server, place, life, thread)
             await server.end()
             guard isLost else { return }
-            log.error("the port for KEDA takes no connections any more: listening anew", ["address": place.text])
             guard let next = await restart(at: place, life, on: thread) else { return }
             (server, place) = next
         }
@@ -89,6 +88,7 @@ package final class ScalerServer: Service {
             }
             group.addTask { [self] in
                 let isLost = await hasLostPort(place, until: end, on: thread)
+                if isLost { log.error("the port for KEDA takes no connections any more: listening anew", ["address": place.text]) }
                 end.request()
                 return isLost
             }
@@ -101,14 +101,17 @@ package final class ScalerServer: Service {
     /// Returns true once nobody has taken a connection twice in turn, which is so after libgrpc could not accept one because no open file was left:
     /// it never accepts again then.
     private func hasLostPort(_ place: ScalerPlace, until end: ShutdownSignal, on thread: ThreadExecutor) async -> Bool {
+        let limit = Int32(limits.probeTime / .milliseconds(1))
         var failures = 0
+        var pause = limits.probe
         while true {
-            await end.wait(atMost: limits.probe)
+            await end.wait(atMost: pause)
             if end.isRequested || Task.isCancelled { return false }
             // Nil when it could not be tried, which says nothing.
-            guard let isServed = (try? await thread.run { place.isServed(within: 3000) }) ?? nil else { continue }
-            failures = isServed ? 0 : failures + 1
+            let isServed = (try? await thread.run { place.isServed(within: limit) }) ?? nil
+            if let isServed { failures = isServed ? 0 : failures + 1 }
             if failures == 2 { return true }
+            pause = isServed == false ? .zero : limits.probe
         }
     }
 

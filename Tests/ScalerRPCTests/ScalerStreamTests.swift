@@ -77,7 +77,7 @@ struct ScalerStreamTests {
                 for stream in streams {
                     let event = try await client.end(of: stream)
                     #expect(event.code == "UNAVAILABLE")
-                    #expect(event.details == "carillon is ending: ask again soon")
+                    #expect(event.details == "the server is ending: ask again soon")
                 }
                 await server.ended.wait()
                 #expect(board.readers(of: "orders") == 0)
@@ -102,6 +102,19 @@ struct ScalerStreamTests {
                 }
                 server.shutdown.request()
                 await server.ended.wait()
+            }
+        }
+    }
+
+    @Test func `a client that gives no sign of life is cut`() async throws {
+        var limits = ScalerLimits()
+        (limits.keepalive, limits.keepaliveTime) = (.seconds(1), .seconds(1))
+        try await withServer(board, limits: limits) { server in
+            try await ForeignClient.with(server.address) { client in
+                let stream = try client.open("StreamIsActive", request)
+                try await eventually("the stream") { client.states(of: stream) == [false] }
+                client.pause()
+                try await eventually("the end of the stream") { board.readers(of: "orders") == 0 }
             }
         }
     }
