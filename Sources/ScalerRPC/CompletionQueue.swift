@@ -1,4 +1,5 @@
 internal import CGRPC
+import Telemetry
 import ThreadExecutor
 
 /// What a tag of the queue points at: retained when an operation starts, released by the one event that ends it.
@@ -27,7 +28,9 @@ final class CompletionQueue: @unchecked Sendable {  // the library's queue is ma
     let raw: OpaquePointer
     private let thread: ThreadExecutor
 
-    init() throws(ScalerServerError) {
+    init(log: Log) throws(ScalerServerError) {
+        if let problem = carillon_grpc_load() { throw .library(reason: String(cString: problem)) }
+        LibraryLog.use(log)
         grpc_init()
         guard let raw = grpc_completion_queue_create_for_next(nil) else {
             grpc_shutdown()

@@ -2,6 +2,7 @@ internal import CGRPC
 import Glibc
 import Lifecycle
 import Locking
+import Telemetry
 
 /// A gRPC server of the C core: listens, and hands each call to a task.
 ///
@@ -22,9 +23,9 @@ final class RPCServer: @unchecked Sendable {  // the library's server is made fo
     /// The library has told that no call and no connection is left.
     private let isEmpty = ShutdownSignal()
 
-    init(_ limits: ScalerLimits) throws(ScalerServerError) {
+    init(_ limits: ScalerLimits, log: Log) throws(ScalerServerError) {
         self.limits = limits
-        queue = try CompletionQueue()
+        queue = try CompletionQueue(log: log)
         // Below the bound of calls, nothing that comes is ever dropped.
         (arrived, arrivals) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(limits.streams + limits.calls))
         server = Self.make(limits)
@@ -64,8 +65,8 @@ final class RPCServer: @unchecked Sendable {  // the library's server is made fo
     }
 
     /// Listens at a numeric address and returns the port. Blocks.
-    func listen(_ place: ScalerPlace, _ credentials: OpaquePointer) throws(ScalerServerError) -> Int {
-        let port = grpc_server_add_http2_port(server, place.text, credentials)
+    func listen(_ place: ScalerPlace, _ credentials: ServerCredentials) throws(ScalerServerError) -> Int {
+        let port = withExtendedLifetime(credentials) { grpc_server_add_http2_port(server, place.text, credentials.raw) }
         guard port > 0 else { throw place.problem }
         grpc_server_start(server)
         return Int(port)

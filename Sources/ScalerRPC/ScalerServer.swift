@@ -27,7 +27,6 @@ package final class ScalerServer: Service {
     /// time. Throws `ScalerServerError` when it cannot start.
     package func run(_ life: ServiceLife) async throws {
         OpenFiles.raiseLimit(to: limits.streams + limits.calls + 512)
-        LibraryLog.use(log)
         // Resolves names, reads files, and looks whether the port is served: not for the pool.
         let thread = ThreadExecutor(name: "keda-start")
         defer { thread.stop() }
@@ -44,13 +43,13 @@ package final class ScalerServer: Service {
     }
 
     private func start(on thread: ThreadExecutor, at known: ScalerPlace? = nil) async throws -> (RPCServer, ScalerPlace) {
-        let (listener, limits) = (self.listener, self.limits)
-        let server = try await thread.run { try RPCServer(limits) }
+        let (listener, limits, log) = (self.listener, self.limits, self.log)
+        let server = try await thread.run { try RPCServer(limits, log: log) }
         do {
             let place = try await thread.run {
                 let credentials = try ServerCredentials(listener.tls)
                 let place = try known ?? ScalerPlace(listener)
-                return ScalerPlace(address: place.address, port: try server.listen(place, credentials.raw))
+                return ScalerPlace(address: place.address, port: try server.listen(place, credentials))
             }
             boundPort.store(place.port, ordering: .releasing)
             return (server, place)

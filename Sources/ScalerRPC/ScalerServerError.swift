@@ -7,6 +7,7 @@ package enum ScalerServerError: Error, Sendable, Hashable, CustomStringConvertib
     case addressUnknown(String, reason: String)
     case cannotListen(String, reason: String)
     case tls(reason: String)
+    case library(reason: String)
     case libraryStart
 
     package var description: String {
@@ -24,6 +25,7 @@ package enum ScalerServerError: Error, Sendable, Hashable, CustomStringConvertib
         case .cannotListen(let place, let reason): "cannot listen on \(place) for KEDA (scaling.keda.listen): \(reason)"
         case .tls(let reason):
             "TLS for KEDA cannot be had: \(reason); give PEM files that belong together (scaling.keda.tls: certificate, key, client-ca)"
+        case .library(let reason): "KEDA cannot be served without libgrpc: \(reason); apt-get install libgrpc29, or leave out scaling.keda"
         case .libraryStart: "libgrpc did not start: not enough memory, threads or open files for this process"
         }
     }

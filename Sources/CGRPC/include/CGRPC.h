@@ -1,3 +1,4 @@
+// What we use of libgrpc's C core. Its functions have their own names here and come from `library.c`, which loads the library when it is wanted.
 #ifndef CARILLON_CGRPC_H
 #define CARILLON_CGRPC_H
 // Before grpc: its port_platform.h defines _GNU_SOURCE, with which fd_set would be another structure than in Swift's own modules.
@@ -18,6 +19,9 @@
 #include <grpc/slice.h>
 #include <grpc/status.h>
 #include <grpc/support/log.h>
+
+/// Loads the library: before that, none of its functions may be called. Returns NULL, or why it cannot be had. For any thread, as often as one likes.
+const char *carillon_grpc_load(void);
 
 // Macros with arguments do not import.
 static inline const uint8_t *carillon_grpc_slice_bytes(const grpc_slice *slice) { return GRPC_SLICE_START_PTR(*slice); }
