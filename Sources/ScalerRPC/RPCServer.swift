@@ -39,6 +39,9 @@ final class RPCServer: @unchecked Sendable {  // the library's server is made fo
             (GRPC_ARG_ALLOW_REUSEPORT, 0),
             (GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, limits.message),
             (GRPC_ARG_MAX_METADATA_SIZE, limits.metadata),
+            // Requests come as they are (the first of the algorithms is none): 64 KiB can hold what is 64 MiB afterwards.
+            (GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1),
+            (GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
             // One client may need them all: KEDA has one connection, and one that waits for a free stream says nothing.
             (GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.streams + limits.calls),
             (GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, milliseconds(limits.handshakeTime)),

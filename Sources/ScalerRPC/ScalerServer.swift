@@ -118,8 +118,8 @@ package final class ScalerServer: Service {
         guard let method = ExternalScaler.Method(path: call.method) else {
             return await call.finish(RPCStatus(.unimplemented, "KEDA's external scaler has no method \(call.method.prefix(100))"))
         }
+        guard let request = await request(of: call) else { return }
         do throws(RPCStatus) {
-            let request = try await request(of: call)
             guard method.isStream else { return await call.finish(.ok, try await scaler.answer(method, request)) }
             defer { openStreams.subtract(1, ordering: .relaxed) }
             guard openStreams.add(1, ordering: .relaxed).newValue <= limits.streams else {
@@ -131,23 +131,25 @@ package final class ScalerServer: Service {
         }
     }
 
-    private func request(of call: ServerCall) async throws(RPCStatus) -> [UInt8] {
+    /// The request; nil when none came and the call has ended for that.
+    private func request(of call: ServerCall) async -> [UInt8]? {
         let limit = limits.requestTime
-        let request: Result<[UInt8], RPCStatus> = await withTaskGroup(of: Result<[UInt8], RPCStatus>.self) { group in
+        return await withTaskGroup(of: [UInt8]?.self) { group in
             group.addTask {
-                guard let request = await call.request() else { return .failure(RPCStatus(.invalidArgument, "the call has no request")) }
-                return .success(request)
+                let request = await call.request()
+                // One that is too long has been refused by the library, which counts, and one whose client has left is over.
+                if request == nil { await call.finish(RPCStatus(.invalidArgument, "the call has no request")) }
+                return request
             }
             group.addTask {
-                try? await Task.sleep(for: limit)
-                return .failure(RPCStatus(.deadlineExceeded, "the request did not come within \(limit)"))
+                do { try await Task.sleep(for: limit) } catch { return nil }
+                // With the call, the wait for its request ends.
+                await call.finish(RPCStatus(.deadlineExceeded, "the request did not come within \(limit)"))
+                return nil
             }
-            let first = await group.next() ?? .failure(.left)
-            // The end of the call is what ends the wait for its request.
-            if case .failure(let status) = first { await call.finish(status) }
+            let first = await group.next() ?? nil
             group.cancelAll()
             return first
         }
-        return try request.get()
     }
 }

@@ -29,6 +29,8 @@ final class ForeignClient: Sendable {
         var metric: String?
         var hex: String?
         var size: Int?
+        /// How long a header field of the call is.
+        var header: Int?
     }
     private struct Order: Codable {
         var id: Int?

@@ -152,10 +152,29 @@ struct ScalerServerTests {
                     let stream = try client.open("StreamIsActive", ForeignClient.Request(size: size))
                     #expect(try await client.end(of: stream).code == "RESOURCE_EXHAUSTED")
                 }
-                // 20 MB of zeros that travel as some 20 KB.
-                let event = try await client.call("IsActive", ForeignClient.Request(size: 20_000_000), isCompressed: true)
-                #expect(event.code == "RESOURCE_EXHAUSTED" || event.code == "UNIMPLEMENTED")
                 #expect(try await client.call("IsActive", ForeignClient.Request(name: "orders")).answer?.active == true)
+            }
+        }
+    }
+
+    @Test func `a request that unpacks to much more is refused as it is`() async throws {
+        try await withServer(board) { server in
+            try await ForeignClient.with(server.address) { client in
+                // 20 MB of one letter, which travel as some 20 KB.
+                let event = try await client.call("IsActive", ForeignClient.Request(size: 20_000_000), isCompressed: true)
+                #expect(event.code == "UNIMPLEMENTED")
+                #expect(event.details?.contains("gzip") == true)
+                #expect(try await client.call("IsActive", ForeignClient.Request(name: "orders")).answer?.active == true)
+            }
+        }
+    }
+
+    @Test func `metadata above the bound is refused`() async throws {
+        try await withServer(board) { server in
+            try await ForeignClient.with(server.address) { client in
+                let event = try await client.call("IsActive", ForeignClient.Request(name: "orders", header: 20_000))
+                #expect(event.code == "RESOURCE_EXHAUSTED")
+                #expect(try await client.call("IsActive", ForeignClient.Request(name: "orders", header: 8000)).answer?.active == true)
             }
         }
     }

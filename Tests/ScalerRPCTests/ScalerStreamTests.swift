@@ -169,6 +169,17 @@ struct ScalerStreamTests {
         }
     }
 
+    @Test func `a connection on which nothing comes is cut`() async throws {
+        var limits = ScalerLimits()
+        limits.handshakeTime = .milliseconds(200)
+        try await withServer(board, limits: limits) { server in
+            try await ForeignClient.with(server.address) { client in
+                let isClosed = try await client.isClosed(after: [])
+                #expect(isClosed)
+            }
+        }
+    }
+
     @Test func `bytes that are no HTTP 2 end their connection and nothing else`() async throws {
         try await withServer(board) { server in
             try await ForeignClient.with(server.address) { client in

@@ -6,7 +6,7 @@ Reads one JSON object a line from standard input and answers each with one a lin
   {"id": 3, "silent": METHOD}                       a call whose request never comes
   {"cancel": 2}                                     the client's own end of a stream
   {"id": 4, "raw": HEX}                             bytes on a connection of its own: {"id": 4, "closed": true} when the server has ended it
-A REQUEST is {"name", "namespace", "metadata", "metric"} or {"hex": BYTES}; "size" makes its name so long that it has so many bytes.
+A REQUEST is {"name", "namespace", "metadata", "metric"} or {"hex": BYTES}; "size" makes its name so long that it has so many bytes, and "header" adds a header field of that length.
 Arguments: ADDRESS [AUTHORITY [CERTIFICATE KEY]]
 """
 import json, socket, struct, sys, threading
@@ -107,7 +107,8 @@ def ended(id, error):
 def call(channel, id, method, request, compression):
     invoke = channel.unary_unary(SERVICE + method, request_serializer=None, response_deserializer=None)
     try:
-        data = invoke(encoded(method, request), timeout=60, compression=compression)
+        metadata = (("x-header", "x" * request["header"]),) if request.get("header") else ()
+        data = invoke(encoded(method, request), timeout=60, compression=compression, metadata=metadata)
         say({"id": id, "code": "OK", "answer": answer(method, data)})
     except grpc.RpcError as error:
         ended(id, error)
