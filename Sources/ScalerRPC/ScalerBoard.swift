@@ -14,6 +14,9 @@ package final class ScalerBoard: ScalerView {
     /// What a reader that does not keep up may be behind; older changes are dropped then.
     private static let behind = 16
     private let board = Locked(Board())
+    /// How many there were. Held while readers are told of one, so that all hear of them in the order in which they were made; not `board` itself,
+    /// which a reader that is being cancelled takes in `leave`, at a moment when nobody can wake it.
+    private let changes = Locked<UInt64>(0)
 
     package init(_ states: [String: ScalerState] = [:]) {
         board.withLock { $0.entries = states.mapValues { Entry(state: $0) } }
@@ -21,16 +24,18 @@ package final class ScalerBoard: ScalerView {
 
     /// Writes down the state of a policy, and that there is one; nil: there is none any more. Streams hear of it at once.
     package func set(_ policy: String, _ state: ScalerState?) {
-        let gone: Readers = board.withLock { board in
-            guard let state else { return board.entries.removeValue(forKey: policy)?.readers ?? [:] }
-            guard board.entries[policy]?.state != state else { return [:] }
-            board.entries[policy, default: Entry(state: state)].state = state
-            // Under the lock, so that all readers see the changes in the order in which they were made; a stream only takes note of it.
-            for reader in (board.entries[policy]?.readers ?? [:]).values { reader.yield(state) }
-            return [:]
+        changes.withLock { changes in
+            changes &+= 1
+            let readers: Readers = board.withLock { board in
+                guard let state else { return board.entries.removeValue(forKey: policy)?.readers ?? [:] }
+                guard board.entries[policy]?.state != state else { return [:] }
+                board.entries[policy, default: Entry(state: state)].state = state
+                return board.entries[policy]?.readers ?? [:]
+            }
+            for reader in readers.values {
+                if let state { reader.yield(state) } else { reader.finish() }
+            }
         }
-        // Not under the lock: a stream that ends calls `leave`.
-        for reader in gone.values { reader.finish() }
     }
 
     package var policies: [String] { board.withLock { $0.entries.keys.sorted() } }

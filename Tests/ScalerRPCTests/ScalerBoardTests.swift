@@ -42,4 +42,38 @@ import Testing
         }
         #expect(board.readers(of: "orders") == 0)
     }
+
+    @Test(.timeLimit(.minutes(5))) func `readers that come and go while the state changes keep nobody waiting`() async throws {
+        let board = ScalerBoard(counts: ["orders": 0])
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<4 {
+                group.addTask { for count in 0..<5000 { board.set("orders", count: count) } }
+                group.addTask {
+                    for _ in 0..<500 {
+                        let reader = Task {
+                            guard let stream = board.states(of: "orders") else { return }
+                            for await _ in stream {}
+                        }
+                        await Task.yield()
+                        reader.cancel()
+                        await reader.value
+                    }
+                }
+            }
+        }
+        #expect(board.readers(of: "orders") == 0)
+    }
+
+    @Test func `the last state that a reader hears of is the last one`() async throws {
+        let board = ScalerBoard(counts: ["orders": 0])
+        let stream = try #require(board.states(of: "orders"))
+        await withTaskGroup(of: Void.self) { group in
+            for setter in 0..<8 { group.addTask { for count in 0..<1000 { board.set("orders", count: setter * 1000 + count) } } }
+        }
+        let last = board.state(of: "orders")
+        board.set("orders", nil)
+        var heard: ScalerState?
+        for await state in stream { heard = state }
+        #expect(heard == last)
+    }
 }
