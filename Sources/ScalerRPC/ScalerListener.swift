@@ -48,8 +48,8 @@ package struct ScalerLimits: Sendable, Hashable {
     package var message = 64 << 10
     /// Bytes of a call's metadata.
     package var metadata = 16 << 10
-    /// Streams at a time, of all clients; further ones are answered RESOURCE_EXHAUSTED.
-    package var streams = 8192
+    /// Streams at a time, of all clients, some 27 KB each; further ones are answered RESOURCE_EXHAUSTED.
+    package var streams = 4096
     /// Calls at a time beside the streams, so that these never keep KEDA from polling; further ones wait.
     package var calls = 1024
     /// From the beginning of a call to the end of its request; after that it is answered DEADLINE_EXCEEDED.
