@@ -36,6 +36,9 @@ let cLibraries: [Target] = [
     .systemLibrary(name: "CSQLite"),  // libsqlite3-dev: the durable log of the embedded broker in one file
     .systemLibrary(name: "CYAML"),  // libyaml-dev: YAML 1.1 events with line and column
     .systemLibrary(name: "COpenSSL"),  // libssl-dev: hashes, HMAC, ciphers, random
+    .target(name: "CGRPC"),  // libgrpc-dev: the gRPC server that KEDA asks; loaded when it is wanted, not linked
+    // libprotobuf-c-dev: the messages of KEDA's external scaler, in C code that is made from the .proto and checked in.
+    .target(name: "CExternalScaler", exclude: ["externalscaler.proto", "generate"], linkerSettings: [.linkedLibrary("protobuf-c")]),
 ]
 
 let ground: [Target] = [
