@@ -10,6 +10,8 @@ struct Account {
     let isTargetKnown: Bool
     let isUnknown: Bool
     let deadTime: Seconds
+    let standing: Standing?
+    let time: Seconds
 
     private var winner: ConditionOutcome? {
         guard let most = outcomes.map(\.asked).max() else { return nil }
@@ -21,7 +23,9 @@ struct Account {
     /// The kind of the condition that the count is due to, or what stood above all conditions.
     var won: String {
         if !isTargetKnown { return "target" }
+        if let standing, standing.forbids { return standing.kind }
         if isForeign { return "foreign" }
+        if let standing { return standing.kind }
         for name in ["fallback", "unknown"] where clamped(name) { return name }
         if choice.clamps.last?.name == "min" { return "min" }
         return winner?.kind ?? "min"
@@ -35,12 +39,14 @@ struct Account {
         case .same: head = "stays at \(count)"
         case .hold: head = "holds \(count)"
         }
-        return head + ": " + ([reason] + choice.clamps.map(phrase)).joined(separator: "; ")
+        return head + ": " + ([reason] + choice.clamps.filter { $0.name != "set" }.map(phrase)).joined(separator: "; ")
     }
 
     private var reason: String {
         if !isTargetKnown { return "the orchestrator does not say how many there are" }
+        if let standing, standing.forbids { return standing.reason(at: time) }
         if isForeign { return "somebody else set \(held), which is left so for now" }
+        if let standing { return standing.reason(at: time) }
         let missing = outcomes.filter(\.isUnknown).map(\.reason)
         if !missing.isEmpty, choice.count <= held || clamped("fallback") { return missing.joined(separator: "; ") }
         return winner?.reason ?? "no condition asks for any"
@@ -61,7 +67,8 @@ struct Account {
 
     var unless: Decision.Unless {
         if !isTargetKnown { return Decision.Unless(up: "an answer of the orchestrator", down: "an answer of the orchestrator") }
-        if isForeign { return Decision.Unless(up: "the next decision", down: "the next decision") }
+        if isForeign, standing?.forbids != true { return Decision.Unless(up: "the next decision", down: "the next decision") }
+        if let standing { return Decision.Unless(up: standing.end, down: standing.end) }
         return Decision.Unless(up: up, down: down)
     }
 

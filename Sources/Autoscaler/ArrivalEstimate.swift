@@ -1,12 +1,12 @@
 internal import Glibc
 
 /// How many messages a second come, from the readings of one queue.
-struct ArrivalEstimate: Sendable, Hashable {
+struct ArrivalEstimate: Sendable, Hashable, Codable {
     /// Rises are believed soon, falls later: too few instances cost the promise, too many a little time.
     private static let riseTime: Seconds = 10
     private static let fallTime: Seconds = 40
 
-    private struct Seen: Sendable, Hashable {
+    private struct Seen: Sendable, Hashable, Codable {
         /// The clock at which the numbers were true.
         var instant: Seconds
         var backlog: Double

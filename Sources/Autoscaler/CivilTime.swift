@@ -1,7 +1,7 @@
 package import Foundation
 
 /// A day of the Gregorian calendar and a minute of it, without a zone.
-package struct CivilTime: Sendable, Hashable {
+package struct CivilTime: Sendable, Hashable, Codable {
     /// Days since 1970-01-01.
     package var day: Int
     /// Minutes since midnight.

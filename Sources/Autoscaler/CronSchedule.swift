@@ -2,7 +2,7 @@ package import Foundation
 
 /// Minute, hour, day of the month, month and weekday, as `crontab(5)` has them: numbers, names, ranges, steps and lists. When both days are
 /// restricted, either is enough.
-package struct CronSchedule: Sendable, Hashable {
+package struct CronSchedule: Sendable, Hashable, Codable {
     package let text: String
     private var minutes: UInt64
     private var hours: UInt64

@@ -8,6 +8,8 @@ package struct Decision: Sendable, Hashable {
     package var policy: String
     /// Nil when the orchestrator did not answer.
     package var current: InstanceCount?
+    /// What stood above all conditions.
+    package var standing: Standing?
     package var desired: Int
     package var outcome: Outcome
     package var inputs: [Input]
@@ -61,7 +63,8 @@ package struct Decision: Sendable, Hashable {
 
     package init(
         seq: Int, time: Seconds, elapsed: Seconds, policy: String, current: InstanceCount?, desired: Int, outcome: Outcome,
-        inputs: [Input], conditions: [ConditionOutcome], won: String, clamps: [Clamp], because: String, unless: Unless
+        inputs: [Input], conditions: [ConditionOutcome], won: String, clamps: [Clamp], because: String, unless: Unless,
+        standing: Standing? = nil
     ) {
         self.seq = seq
         self.time = time
@@ -76,6 +79,7 @@ package struct Decision: Sendable, Hashable {
         self.clamps = clamps
         self.because = because
         self.unless = unless
+        self.standing = standing
     }
 
     package func input(_ name: String) -> Input? { inputs.first { $0.name == name } }

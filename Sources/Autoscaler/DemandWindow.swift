@@ -1,6 +1,6 @@
 /// The highest count that was asked for within a time: a lower one has to be asked for that long.
-struct DemandWindow: Sendable, Hashable {
-    private struct Entry: Sendable, Hashable {
+struct DemandWindow: Sendable, Hashable, Codable {
+    private struct Entry: Sendable, Hashable, Codable {
         var clock: Seconds
         var count: Int
     }

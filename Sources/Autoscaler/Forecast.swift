@@ -1,7 +1,7 @@
 /// Arrivals to come, from a level and a season, with a margin that is calibrated by its own errors.
 ///
 /// It is silent until it has seen two seasons, and whenever it was worse during the last one than believing that things stay as they are.
-struct Forecast: Sendable, Hashable {
+struct Forecast: Sendable, Hashable, Codable {
     private static let levelWeight = 0.3
     private static let seasonWeight = 0.15
     private static let bins = 288
@@ -32,7 +32,7 @@ struct Forecast: Sendable, Hashable {
     private(set) var rate: Double?
     private(set) var state = "has not seen two seasons"
 
-    private struct Said: Sendable, Hashable {
+    private struct Said: Sendable, Hashable, Codable {
         var bin: Int
         var value: Double
         var naive: Double

@@ -1,5 +1,5 @@
 /// What one busy instance does a second: believed at first, then learned from times in which all were certainly busy.
-struct ServiceRate: Sendable, Hashable {
+struct ServiceRate: Sendable, Hashable, Codable {
     /// How far the belief may be wrong; beyond it somebody is stuck, or the reading is.
     private static let range = 5.0
     private static let weight = 0.2
@@ -9,7 +9,7 @@ struct ServiceRate: Sendable, Hashable {
     private var samples = 0
     private var seen: Seen?
 
-    private struct Seen: Sendable, Hashable {
+    private struct Seen: Sendable, Hashable, Codable {
         var instant: Seconds
         var backlog: Double
         var acknowledged: Double
@@ -51,7 +51,7 @@ struct ServiceRate: Sendable, Hashable {
 }
 
 /// From the order of an instance to ready: believed at first, then the 90th percentile of those seen.
-struct StartTime: Sendable, Hashable {
+struct StartTime: Sendable, Hashable, Codable {
     private static let kept = 20
     private let belief: Seconds
     private var samples: [Seconds] = []
@@ -74,8 +74,8 @@ struct StartTime: Sendable, Hashable {
 }
 
 /// The instances that are starting, and since when.
-struct OrderBook: Sendable, Hashable {
-    private struct Order: Sendable, Hashable {
+struct OrderBook: Sendable, Hashable, Codable {
+    private struct Order: Sendable, Hashable, Codable {
         var clock: Seconds
         var count: Int
     }

@@ -1,5 +1,5 @@
 /// A number from outside. Unknown is not zero: no answer, an error, a negative number or one that is none is nil.
-package struct Reading: Sendable, Hashable {
+package struct Reading: Sendable, Hashable, Codable {
     package var value: Double?
     /// How old the number is.
     package var age: Seconds
@@ -13,7 +13,7 @@ package struct Reading: Sendable, Hashable {
 }
 
 /// How many instances there are, as the orchestrator says.
-package struct InstanceCount: Sendable, Hashable {
+package struct InstanceCount: Sendable, Hashable, Codable {
     /// Those ordered, whatever became of them.
     package var desired: Int
     package var ready: Int
@@ -27,7 +27,7 @@ package struct InstanceCount: Sendable, Hashable {
 }
 
 /// What a source says of one queue.
-package struct QueueReading: Sendable, Hashable {
+package struct QueueReading: Sendable, Hashable, Codable {
     /// Waiting and in hand.
     package var backlog: Reading
     /// All that ever came; counts up. Unknown for ever where the source does not count.
@@ -54,7 +54,7 @@ package struct QueueReading: Sendable, Hashable {
 }
 
 /// All that one decision is made from. The law reads no clock and asks nobody.
-package struct Observation: Sendable, Hashable {
+package struct Observation: Sendable, Hashable, Codable {
     /// The end of the year 9999: calendars need a bound.
     package static let latest: Seconds = 253_402_300_799
 
@@ -68,10 +68,12 @@ package struct Observation: Sendable, Hashable {
     package var queues: [QueueReading]
     package var resources: [String: Reading]
     package var parameters: [String: Reading]
+    /// What stands above all conditions.
+    package var standing: Standing?
 
     package init(
         time: Seconds, elapsed: Seconds, current: InstanceCount?, queues: [QueueReading] = [], resources: [String: Reading] = [:],
-        parameters: [String: Reading] = [:]
+        parameters: [String: Reading] = [:], standing: Standing? = nil
     ) {
         self.time = time.isFinite ? min(max(0, time), Self.latest) : 0
         self.elapsed = elapsed.isFinite ? min(max(0, elapsed), Self.latest) : 0
@@ -79,5 +81,6 @@ package struct Observation: Sendable, Hashable {
         self.queues = queues
         self.resources = resources
         self.parameters = parameters
+        self.standing = standing
     }
 }

@@ -31,19 +31,26 @@ extension PolicyState {
             // What is not known may be the need for those that are there.
             choice.lower(to: unknown && fallback == nil ? max(ceiling, held) : ceiling, "ceiling")
         }
-        if observation.current == nil || isForeign { choice = Choice(count: held) }
+        if observation.current == nil || isForeign || observation.standing?.keeps == true {
+            choice = Choice(count: held)
+        } else if case .set(let count, _) = observation.standing {
+            choice = Choice(count: choice.count)
+            choice.set(to: count, "set")
+        }
         choice.raise(to: policy.minimum, "min")
         choice.lower(to: policy.maximum, "max")
 
-        var outcome: Decision.Outcome = choice.count > held ? .up : choice.count < held ? .down : unknown || isForeign ? .hold : .same
-        if observation.current == nil { outcome = .hold }
+        var outcome: Decision.Outcome = choice.count > held ? .up : choice.count < held ? .down : .same
+        if outcome == .same, unknown || isForeign || observation.standing?.keeps == true { outcome = .hold }
+        if observation.current == nil || observation.standing?.forbids == true { outcome = .hold }
         let account = Account(
             policy: policy, outcomes: outcomes, view: views.first, choice: choice, held: held, outcome: outcome,
-            isForeign: isForeign, isTargetKnown: observation.current != nil, isUnknown: unknown, deadTime: deadTime)
+            isForeign: isForeign, isTargetKnown: observation.current != nil, isUnknown: unknown, deadTime: deadTime,
+            standing: observation.standing, time: observation.time)
         let decision = Decision(
             seq: seq, time: observation.time, elapsed: observation.elapsed, policy: policy.name, current: observation.current,
             desired: choice.count, outcome: outcome, inputs: inputs(observation, views), conditions: outcomes, won: account.won,
-            clamps: choice.clamps, because: account.because, unless: account.unless)
+            clamps: choice.clamps, because: account.because, unless: account.unless, standing: observation.standing)
         remember(observation, desired: choice.count, held: held)
         return decision
     }

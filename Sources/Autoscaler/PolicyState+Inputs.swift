@@ -57,6 +57,6 @@ extension Observation {
         }
         self.init(
             time: decision.time, elapsed: decision.elapsed, current: decision.current, queues: queues, resources: named("resource "),
-            parameters: named("parameter "))
+            parameters: named("parameter "), standing: decision.standing)
     }
 }

@@ -1,6 +1,6 @@
 /// All that a policy remembers from one decision to the next. A value: the same state and the same observation give the same decision, wherever
 /// and whenever.
-package struct PolicyState: Sendable, Hashable {
+package struct PolicyState: Sendable, Hashable, Codable {
     package let policy: ScalingPolicy
     /// The number of the last decision.
     package internal(set) var seq: Int
@@ -33,6 +33,9 @@ package struct PolicyState: Sendable, Hashable {
             return Forecast(condition, poll: policy.poll, deadTime: policy.instance.start + policy.poll)
         }
     }
+
+    /// Goes on behind decisions that are not known here. Numbers only rise.
+    package mutating func skip(to seq: Int) { self.seq = max(self.seq, seq) }
 
     /// From an order to its effect, as far as it is known.
     var deadTime: Seconds { start.value + policy.poll }

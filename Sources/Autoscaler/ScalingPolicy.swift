@@ -2,7 +2,7 @@
 package typealias Seconds = Double
 
 /// What an operator promises of a group of workers, and the bounds within which it may be kept.
-package struct ScalingPolicy: Sendable, Hashable {
+package struct ScalingPolicy: Sendable, Hashable, Codable {
     package var name: String
     package var minimum: Int
     package var maximum: Int
@@ -33,7 +33,7 @@ package struct ScalingPolicy: Sendable, Hashable {
     }
 
     /// What one instance does, believed until it has been seen.
-    package struct InstanceBelief: Sendable, Hashable {
+    package struct InstanceBelief: Sendable, Hashable, Codable {
         /// Messages a second of one busy instance.
         package var rate: Double
         /// From the order to ready.
@@ -44,7 +44,7 @@ package struct ScalingPolicy: Sendable, Hashable {
         }
     }
 
-    package struct Fallback: Sendable, Hashable {
+    package struct Fallback: Sendable, Hashable, Codable {
         package var count: Int
         package var after: Seconds
         package init(count: Int, after: Seconds) {
@@ -63,7 +63,7 @@ package struct ScalingPolicy: Sendable, Hashable {
 }
 
 /// One reason to have instances. What several ask is combined: the most that one asks for, below the lowest ceiling.
-package enum ScalingCondition: Sendable, Hashable {
+package enum ScalingCondition: Sendable, Hashable, Codable {
     case queue(QueueCondition)
     case window(WindowCondition)
     case resource(ResourceCondition)
@@ -91,8 +91,8 @@ package enum ScalingCondition: Sendable, Hashable {
 }
 
 /// A queue whose messages are promised not to wait for long.
-package struct QueueCondition: Sendable, Hashable {
-    package enum Objective: Sendable, Hashable {
+package struct QueueCondition: Sendable, Hashable, Codable {
+    package enum Objective: Sendable, Hashable, Codable {
         /// No message waits longer.
         case wait(Seconds)
         /// A backlog is gone in this time.
@@ -118,7 +118,7 @@ package struct QueueCondition: Sendable, Hashable {
 }
 
 /// What instances report of themselves: a share that is used, the mean over those ready.
-package struct ResourceCondition: Sendable, Hashable {
+package struct ResourceCondition: Sendable, Hashable, Codable {
     package var name: String
     /// The share that is wanted, in the same unit.
     package var target: Double
@@ -129,8 +129,8 @@ package struct ResourceCondition: Sendable, Hashable {
 }
 
 /// The business says how much there will be to do, or when.
-package struct ParameterCondition: Sendable, Hashable {
-    package enum Rule: Sendable, Hashable {
+package struct ParameterCondition: Sendable, Hashable, Codable {
+    package enum Rule: Sendable, Hashable, Codable {
         /// The value is a moment, seconds since 1970 (0: none): the floor rises to `floor` within `ramp` before it and holds until `tail` after.
         case deadline(floor: Int, ramp: Seconds, tail: Seconds)
         /// The value is an amount: one instance for each `share` of it.
@@ -145,7 +145,7 @@ package struct ParameterCondition: Sendable, Hashable {
 }
 
 /// Arrivals come again as they came a season ago.
-package struct ForecastCondition: Sendable, Hashable {
+package struct ForecastCondition: Sendable, Hashable, Codable {
     package var season: Seconds
     /// The share of forecasts that is to be at least what comes.
     package var quantile: Double

@@ -4,8 +4,8 @@ package import Foundation
 ///
 /// Clocks that leave out an hour in spring: what would begin or end in it does so when they go on. Clocks that show an hour twice in autumn: the
 /// first counts.
-package struct WindowCondition: Sendable, Hashable {
-    package enum Times: Sendable, Hashable {
+package struct WindowCondition: Sendable, Hashable, Codable {
+    package enum Times: Sendable, Hashable, Codable {
         /// From each moment of the schedule on, for so long.
         case cron(CronSchedule, length: Seconds)
         /// Each day from one minute of the day to another; over midnight when the end is not behind the start.

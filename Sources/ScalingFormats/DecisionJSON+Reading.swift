@@ -16,7 +16,20 @@ extension DecisionJSON {
             seq: seq, time: time, elapsed: elapsed, policy: policy, current: try current(value["current"]), desired: desired,
             outcome: outcome, inputs: try inputs(value["inputs"]), conditions: try (value["conditions"]?.items ?? []).map(condition),
             won: value["won"]?.string ?? "", clamps: try (value["clamps"]?.items ?? []).map(clamp), because: value["because"]?.string ?? "",
-            unless: Decision.Unless(up: value["unless"]?["up"]?.string ?? "", down: value["unless"]?["down"]?.string ?? ""))
+            unless: Decision.Unless(up: value["unless"]?["up"]?.string ?? "", down: value["unless"]?["down"]?.string ?? ""),
+            standing: try standing(value["standing"]))
+    }
+
+    private static func standing(_ value: JSONValue?) throws(Unreadable) -> Standing? {
+        guard let value, value != .null else { return nil }
+        switch (value["kind"]?.string, value["by"]?.string, moment(value["until"])) {
+        case ("owner", let by?, _): return .owned(by)
+        case ("locked", let by?, _): return .locked(by)
+        case ("hold", _, let until?): return .held(until: until)
+        case ("set", _, let until?): if let count = integer(value["count"]) { return .set(count, until: until) }
+        default: break
+        }
+        throw Unreadable(description: "`standing` has a kind: owner or locked with `by`, hold or set with `until`, set with `count`")
     }
 
     private static func current(_ value: JSONValue?) throws(Unreadable) -> InstanceCount? {

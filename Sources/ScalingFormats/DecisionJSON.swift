@@ -11,7 +11,14 @@ package enum DecisionJSON {
     }
 
     package static func write(_ decision: Decision, times: Times = .dates, to writer: inout JSONWriter) {
-        writer.raw("{\"seq\":")
+        writer.raw("{")
+        members(of: decision, times: times, to: &writer)
+        writer.raw("}")
+    }
+
+    /// What stands between the braces: for forms that say more besides.
+    package static func members(of decision: Decision, times: Times = .dates, to writer: inout JSONWriter) {
+        writer.raw("\"seq\":")
         writer.raw(text: String(decision.seq))
         writer.raw(",\"time\":")
         moment(decision.time, times, &writer)
@@ -25,6 +32,7 @@ package enum DecisionJSON {
         } else {
             writer.raw("null")
         }
+        if let standing = decision.standing { write(standing, times, &writer) }
         writer.raw(text: ",\"desired\":\(decision.desired),\"outcome\":\"\(decision.outcome.rawValue)\",\"inputs\":{")
         list(decision.inputs, &writer) { input, writer in
             writer.string(input.name)
@@ -54,7 +62,24 @@ package enum DecisionJSON {
         writer.string(decision.unless.up)
         writer.raw(",\"down\":")
         writer.string(decision.unless.down)
-        writer.raw("}}")
+        writer.raw("}")
+    }
+
+    private static func write(_ standing: Standing, _ times: Times, _ writer: inout JSONWriter) {
+        writer.raw(",\"standing\":{\"kind\":")
+        writer.string(standing.kind)
+        switch standing {
+        case .owned(let text), .locked(let text):
+            writer.raw(",\"by\":")
+            writer.string(text)
+        case .held(let until):
+            writer.raw(",\"until\":")
+            moment(until, times, &writer)
+        case .set(let count, let until):
+            writer.raw(text: ",\"count\":\(count),\"until\":")
+            moment(until, times, &writer)
+        }
+        writer.raw("}")
     }
 
     private static func write(_ condition: ConditionOutcome, _ times: Times, _ writer: inout JSONWriter) {
