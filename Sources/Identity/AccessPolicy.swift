@@ -11,6 +11,8 @@ package enum Permission: String, Sendable, Hashable, CaseIterable {
     case publish
     /// Taking and settling the deliveries of a group.
     case subscribe
+    /// Overriding scaling policies for a while.
+    case scale
 }
 
 /// Who may change something on this server.
@@ -115,6 +117,7 @@ package struct AccessPolicy: Sendable {
         switch first {
         case "channels": return request.path.count > 2 ? .subscribe : .publish
         case "bus": return second.hasPrefix("env") ? .env : .refresh
+        case "scaling": return .scale
         case "actuator": return second.contains("env") ? .env : .refresh
         default: return .refresh
         }

@@ -85,6 +85,8 @@ package struct CarillonSettings: Sendable, Equatable {
         case publish
         /// Reading channels, and settling what a group was handed.
         case subscribe
+        /// Overriding scaling policies for a while.
+        case scale
     }
 
     package enum Repository: Sendable, Equatable {
@@ -138,9 +140,14 @@ package struct CarillonSettings: Sendable, Equatable {
     /// The settings in force, one `key: value` a line with where each came from; secrets hidden.
     package private(set) var effective: String = ""
 
-    /// `properties` are those of the file, flat. Throws for an unknown key, naming the nearest known one, and for a value that cannot be used.
+    /// Reads a section that is not known here, such as that of a part of its own.
+    package typealias Section = (inout SettingsReader) throws(SettingsError) -> Void
+
+    /// `properties` are those of the file, flat. `section` reads what is not known here. Throws for a key that is unknown to both, naming the
+    /// nearest known one, and for a value that cannot be used.
     package init(
-        file: String, properties: [Property], environment: [String: String] = [:], commandLine: [String: String] = [:]
+        file: String, properties: [Property], environment: [String: String] = [:], commandLine: [String: String] = [:],
+        section: Section = { _ in }
     ) throws(SettingsError) {
         var reader = SettingsReader(file: file, properties: properties, environment: environment, commandLine: commandLine)
         server = try Self.server(&reader)
@@ -168,6 +175,7 @@ package struct CarillonSettings: Sendable, Equatable {
         monitor.branches = reader.strings("monitor.branches")
         channels = try Self.channels(&reader)
         log = try reader.choice("log.level", LogLevel.self) ?? log
+        try section(&reader)
         try reader.refuseUnknown()
         effective = reader.effective.map { "\($0.key): \($0.value)  # \($0.origin)\n" }.joined()
     }

@@ -5,13 +5,15 @@ import PropertyFormats
 /// Carillon's settings from a YAML file, the environment and the command line.
 package enum SettingsFile {
     /// Reads `path`; nil: `./carillon.yaml` where there is one, else the defaults. `commandLine` has settings by their keys, such as
-    /// `server.port`. Throws for a file that cannot be read or that has an unknown key.
+    /// `server.port`; `section` reads what `CarillonSettings` does not know. Throws for a file that cannot be read or that has an unknown key.
     package static func load(
-        _ path: String?, environment: [String: String] = ProcessInfo.processInfo.environment, commandLine: [String: String] = [:]
+        _ path: String?, environment: [String: String] = ProcessInfo.processInfo.environment, commandLine: [String: String] = [:],
+        section: CarillonSettings.Section = { _ in }
     ) throws(SettingsError) -> CarillonSettings {
         let name = path ?? "carillon.yaml"
         let properties = path != nil || FileManager.default.fileExists(atPath: name) ? try properties(of: name) : []
-        return try CarillonSettings(file: name, properties: properties, environment: environment, commandLine: commandLine)
+        return try CarillonSettings(
+            file: name, properties: properties, environment: environment, commandLine: commandLine, section: section)
     }
 
     /// What the YAML file says, flat.
