@@ -10,7 +10,7 @@ package import Telemetry
 /// know of it.
 package final class BacklogSources: Service {
     package let name = "backlog sources"
-    private let places: [any Place]
+    let places: [any Place]
     /// Conditions of each policy.
     private let counts: [String: Int]
     /// What has to run for its connection to stand.
@@ -71,7 +71,7 @@ package final class BacklogSources: Service {
     package func readAll(within limit: Duration) async -> [String: [QueueReport]] {
         var all = counts.mapValues { [QueueReport](repeating: .unknown("nobody was asked"), count: $0) }
         await withTaskGroup(of: [(QueueKey, QueueReport)].self) { tasks in
-            for place in places { tasks.addTask { await place.read(within: limit) } }
+            for place in places { tasks.addTask { await place.read(nil, within: limit) } }
             for await reports in tasks {
                 for (key, report) in reports { all[key.policy]?[key.index] = report }
             }

@@ -2,9 +2,14 @@ internal import Autoscaler
 internal import Locking
 
 /// A queue condition of a policy, by its place among them.
-struct QueueKey: Sendable, Hashable {
-    var policy: String
-    var index: Int
+package struct QueueKey: Sendable, Hashable {
+    package var policy: String
+    package var index: Int
+
+    package init(policy: String, index: Int) {
+        self.policy = policy
+        self.index = index
+    }
 }
 
 /// How a source has answered so far.
@@ -28,7 +33,10 @@ package struct PlaceStatus: Sendable, Hashable {
 /// A source with all conditions that it serves.
 protocol Place: Sendable {
     var status: PlaceStatus { get }
-    func read(within limit: Duration) async -> [(QueueKey, QueueReport)]
+    /// The conditions that it serves.
+    var served: [QueueKey] { get }
+    /// `wanted`: of these conditions only; nil: of all.
+    func read(_ wanted: Set<QueueKey>?, within limit: Duration) async -> [(QueueKey, QueueReport)]
     func watch(_ changed: @escaping @Sendable (QueueKey) -> Void) async
 }
 
@@ -47,7 +55,16 @@ final class PlaceOf<Source: BacklogSource>: Place {
 
     var status: PlaceStatus { state.withLock { $0 } }
 
-    func read(within limit: Duration) async -> [(QueueKey, QueueReport)] {
+    var served: [QueueKey] { keys.values.flatMap(\.self).sorted { ($0.policy, $0.index) < ($1.policy, $1.index) } }
+
+    func read(_ wanted: Set<QueueKey>?, within limit: Duration) async -> [(QueueKey, QueueReport)] {
+        var keys = keys
+        var queues = queues
+        // Few of many: a look at one policy does not ask for all.
+        if let wanted, wanted.count * 4 < keys.count {
+            keys = keys.filter { !wanted.isDisjoint(with: $0.value) }
+            queues = Set(keys.keys)
+        }
         let reports = await source.read(queues, within: limit)
         var all: [(QueueKey, QueueReport)] = []
         var problem: String?
