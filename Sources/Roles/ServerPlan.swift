@@ -4,6 +4,7 @@ import ConfigRepositories
 import Crypto
 import Foundation
 import PropertyFormats
+package import ScalingFormats
 package import Settings
 package import SpringSettings
 import Streams
@@ -14,10 +15,24 @@ package struct ServerPlan: Sendable {
     package let settings: CarillonSettings
     /// Where the settings come from the original server's own file.
     package let spring: SpringSettings?
+    /// The section `scaling:`; nil where there is none.
+    package let scaling: ScalingSection?
 
-    package init(_ settings: CarillonSettings) {
+    package init(_ settings: CarillonSettings, scaling: ScalingSection? = nil) {
         self.settings = settings
+        self.scaling = scaling
         spring = nil
+    }
+
+    /// Reads Carillon's own settings with all sections that a server has; nil: `./carillon.yaml` where there is one.
+    package init(
+        file path: String?, environment: [String: String] = ProcessInfo.processInfo.environment, commandLine: [String: String] = [:]
+    ) throws(SettingsError) {
+        var scaling: ScalingSection?
+        let settings = try SettingsFile.load(path, environment: environment, commandLine: commandLine) { reader throws(SettingsError) in
+            if reader.has("scaling") { scaling = try ScalingSection(&reader) }
+        }
+        self.init(settings, scaling: scaling)
     }
 
     /// Reads the original server's `application.yml` or `.properties`. `commandLine` has Carillon's settings by their keys, such as
@@ -51,10 +66,13 @@ package struct ServerPlan: Sendable {
         settings.bus.acknowledges = spring.bus.acknowledges
         self.settings = settings
         self.spring = spring
+        scaling = nil
     }
 
     /// Makes the server. Throws `SettingsError` and the like where the settings cannot be carried out.
-    package func role(log: Log, metrics: Metrics = Metrics()) throws -> ServerRole {
+    package func role(
+        log: Log, metrics: Metrics = Metrics(), environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws -> ServerRole {
         let data = try StateFolder.prepare(settings.data)
         let embedded = CarillonSettings.Broker(uri: "local:\(data)/broker")
         func binder(_ broker: CarillonSettings.Broker) throws -> any Binder {
@@ -73,9 +91,19 @@ package struct ServerPlan: Sendable {
             repositories = try RepositorySetup(settings, data: data, log: log)
         }
         let sides = try bridgeSides(broker, busBinder, data: data, make: binder)
+        var served = settings
+        if scaling != nil { served.choosePort() }
+        let id = try ServerRole.busID(served)
+        var scalingRole: ScalingRole?
+        if let scaling {
+            let around = ScalingRole.Surroundings(
+                binder: busBinder, channels: channelBinder ?? busBinder, channelsURI: channelBroker.uri, server: id.text,
+                url: served.localURL, data: data, environment: environment, log: log, metrics: metrics)
+            scalingRole = try ScalingRole(scaling, around)
+        }
         return try ServerRole(
-            settings, repositories: repositories, binder: busBinder, channelBinder: channelBinder, bridgeSides: sides, data: data, log: log,
-            metrics: metrics)
+            served, repositories: repositories, binder: busBinder, channelBinder: channelBinder, bridgeSides: sides, scaling: scalingRole,
+            id: id, data: data, log: log, metrics: metrics)
     }
 
     /// The buses that are to be joined, this server's own first; none where nothing is to be joined.

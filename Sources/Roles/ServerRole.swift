@@ -9,6 +9,7 @@ import HTTPServer
 import Identity
 package import Lifecycle
 import Operations
+import ScalingControl
 package import Settings
 package import Streams
 package import Telemetry
@@ -22,6 +23,11 @@ package struct ServerRole: Service {
     private let services: [any Service]
     private let address: String
     private let log: Log
+    /// How long all parts together may take to end.
+    private let shutdownLimit: Duration
+
+    /// How long it may take to end.
+    package var endLimit: Duration { shutdownLimit + .seconds(5) }
 
     /// The port that it listens on, once it runs.
     package var port: Int { server.port }
@@ -32,6 +38,21 @@ package struct ServerRole: Service {
         _ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, channelBinder: (any Binder)? = nil,
         bridgeSides: [BusBridge.Side] = [], data: String, log: Log, metrics: Metrics
     ) throws {
+        try self.init(
+            settings, repositories: repositories, binder: binder, channelBinder: channelBinder, bridgeSides: bridgeSides, scaling: nil,
+            id: try Self.busID(settings), data: data, log: log, metrics: metrics)
+    }
+
+    /// The bus id that the settings ask for; otherwise another one at each call.
+    static func busID(_ settings: CarillonSettings) throws(BinderError) -> BusID {
+        if let id = settings.bus.id { return try BusID(id) }
+        return try BusID(application: settings.bus.application, index: String(settings.server.port))
+    }
+
+    init(
+        _ settings: CarillonSettings, repositories: RepositorySetup, binder: any Binder, channelBinder: (any Binder)?,
+        bridgeSides: [BusBridge.Side], scaling: ScalingRole?, id: BusID, data: String, log: Log, metrics: Metrics
+    ) throws {
         self.log = log
         address = settings.server.address
         let access = settings.access
@@ -41,9 +62,7 @@ package struct ServerRole: Service {
         configuration.destination = try Destination(settings.bus.destination)
         configuration.acknowledges = settings.bus.acknowledges
         let bus = EventBus(
-            id: try settings.bus.id.map { id throws(BinderError) in try BusID(id) }
-                ?? BusID(application: settings.bus.application, index: String(settings.server.port)), binder: binder,
-            configuration: configuration, log: log.of("bus"), metrics: metrics)
+            id: id, binder: binder, configuration: configuration, log: log.of("bus"), metrics: metrics)
         let convergence = FleetConvergence()
         convergence.watch(bus)
         let trace = BusTrace()
@@ -85,6 +104,14 @@ package struct ServerRole: Service {
             checks.append(.init("bridge") { joined.readiness.problem })
             bridge = joined
         }
+        if let scaling {
+            checks.append(.init("scaling") { scaling.engine.problem })
+            bus.handle(.environmentChange) { message in
+                guard case .environmentChange(let values) = message.event.kind else { return EventBus.Handled(.none) }
+                let taken = values.filter { scaling.engine.tell(parameter: $0.name, $0.value) }
+                return EventBus.Handled(taken.isEmpty ? .none : .applied)
+            }
+        }
         let operations = OperationsRoutes(checks: checks, metrics: metrics)
         var router = Router()
         router.add(middleware: access.middleware)
@@ -102,6 +129,7 @@ package struct ServerRole: Service {
         router.add(BindingRoutes(bindings).router)
         router.add(ConvergenceRoutes(convergence).router)
         router.add(channels.router)
+        if let scaling { router.add(scaling.router) }
         MonitorRoutes(
             MonitorRoutes.Settings(
                 mode: settings.monitor.guesses ? .guessing : .effective, secret: settings.monitor.secret,
@@ -124,7 +152,10 @@ package struct ServerRole: Service {
         services += [audiences, publisher, channels]
         services += repositories.changing
         services.append(server)
+        // Behind the server, so that they end before it does: workers that end what they have in hand talk to it until then.
+        if let scaling { services += scaling.connections + scaling.workers + [scaling.engine] }
         self.services = services
+        shutdownLimit = .seconds(30) + (scaling?.longestDrain ?? .zero)
     }
 
     /// Looks for changes now; a source that is away keeps nobody from going on with what is served.
@@ -135,7 +166,7 @@ package struct ServerRole: Service {
     }
 
     package func run(_ life: ServiceLife) async throws {
-        let group = ServiceGroup(name: name, services, log: log)
+        let group = ServiceGroup(name: name, services, shutdownLimit: shutdownLimit, log: log)
         try await group.run(
             ServiceLife(shutdown: life.shutdown) {
                 log.info("serving", ["address": address, "port": String(port)])

@@ -12,7 +12,8 @@ protocol Verb {
 enum Program {
     static var verbs: [any Verb.Type] {
         [
-            Serve.self, Agent.self, Get.self, Refresh.self, Publish.self, Subscribe.self, Status.self, DeadLetters.self, Simulate.self,
+            Serve.self, Agent.self, Get.self, Refresh.self, Publish.self, Subscribe.self, Status.self, DeadLetters.self, Scale.self,
+            Simulate.self,
             Conform.self,
             Completion.self,
         ]
@@ -68,7 +69,9 @@ struct Terminal: Sendable {
     }
 
     static let standard = Terminal(
-        output: { FileHandle.standardOutput.write(Data($0.utf8)) }, errors: { FileHandle.standardError.write(Data($0.utf8)) })
+        // Whoever reads may leave, as `head` does: what is left has nobody to be told to.
+        output: { try? FileHandle.standardOutput.write(contentsOf: Data($0.utf8)) },
+        errors: { try? FileHandle.standardError.write(contentsOf: Data($0.utf8)) })
 
     func print(_ text: String, end: String = "\n") { output(text + end) }
     func complain(_ text: String) { errors(text + "\n") }

@@ -48,7 +48,7 @@ enum Serve: Verb {
                 if let file = invocation.value("spring-config") {
                     try ServerPlan(springFile: file, commandLine: overrides)
                 } else {
-                    ServerPlan(try SettingsFile.load(invocation.value("config"), commandLine: overrides))
+                    try ServerPlan(file: invocation.value("config"), commandLine: overrides)
                 }
         } catch {
             throw Failure(error.message, code: 2)
@@ -59,7 +59,8 @@ enum Serve: Verb {
         }
         let log = Log(part: "carillon", minimum: Log.Level.allCases.first { $0.name == plan.settings.log.rawValue } ?? .info)
         do {
-            try await ServiceGroup(name: "carillon", [try plan.role(log: log)], log: log).runUntilSignal()
+            let role = try plan.role(log: log)
+            try await ServiceGroup(name: "carillon", [role], shutdownLimit: role.endLimit, log: log).runUntilSignal()
         } catch let failure as ServiceFailure {
             throw Failure("\(failure.underlying)")
         }

@@ -21,12 +21,14 @@ enum Simulate: Verb {
             .init("rate", value: "N", "messages a second that an instance really does, where the policy is wrong about it"),
             .init("start", value: "TIME", "from the order of an instance to ready, likewise: 45s"),
             .init("svg", value: "FILE", "write the chart there"),
+            .init("decisions", value: "FILE", "decide again what was recorded: decisions as `/scaling/POLICY/decisions` gives them"),
             .init("table", "compare the shipped law with others"),
             .init("json", "for programs: every decision with its reasons"),
         ],
         examples: [
             "carillon simulate --policy carillon.yaml --history monday.csv --svg monday.svg",
             "carillon simulate --policy carillon.yaml#orders --against new.yaml#orders --history monday.csv",
+            "carillon simulate --policy carillon.yaml#orders --decisions monday.json",
             "carillon simulate --table",
         ])
 
@@ -35,6 +37,10 @@ enum Simulate: Verb {
 
     static func run(_ invocation: Invocation, _ terminal: Terminal) async throws -> Int32 {
         if invocation.has("table") { return try table(invocation, terminal) }
+        if invocation.has("decisions") {
+            guard let file = invocation.value("policy") else { throw Failure("`simulate --decisions` needs --policy FILE[#NAME]", code: 2) }
+            return try Redecide.run(try policy(file), invocation, terminal)
+        }
         guard let policyFile = invocation.value("policy"), let historyFile = invocation.value("history") else {
             throw Failure("`simulate` needs --policy FILE and --history FILE, or --table", code: 2)
         }
@@ -70,7 +76,7 @@ enum Simulate: Verb {
     }
 
     private static func table(_ invocation: Invocation, _ terminal: Terminal) throws -> Int32 {
-        for option in ["policy", "history", "against", "rate", "start", "svg"] where invocation.has(option) {
+        for option in ["policy", "history", "decisions", "against", "rate", "start", "svg"] where invocation.has(option) {
             throw Failure("`--table` has its own arrivals and policies: leave out `--\(option)`", code: 2)
         }
         let table = ComparisonTable()
