@@ -165,7 +165,8 @@ let scaling: [Target] = [
     tests(
         "ScalingControlTests",
         [
-            "ScalingControl", "Autoscaler", "HTTP", "JSON", "Lifecycle", "LocalBinder", "Locking", "RedisBinder", "ScalingFormats", "Streams",
+            "ScalingControl", "Autoscaler", "HTTP", "JSON", "Lifecycle", "LocalBinder", "Locking", "RedisBinder", "ScalingFormats",
+            "Streams",
             "Telemetry",
         ]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
@@ -175,17 +176,20 @@ let programs: [Target] = [
     library(
         "Roles",
         [
-            "Binders", "Bus", "BusEndpoints", "Channels", "ConfigModel", "ConfigRepositories", "ConfigServer",
+            "Autoscaler", "BacklogSources", "Binders", "Bus", "BusEndpoints", "Channels", "ConfigModel", "ConfigRepositories",
+            "ConfigServer",
             "Convergence", "Crypto", "GitRepository", "HTTP", "HTTPClient", "HTTPServer", "Identity", "Lifecycle",
             "LocalBinder", "Locking",
-            "Operations", "PropertyFormats", "Settings", "SpringSettings", "Streams", "Telemetry", "ThreadExecutor",
+            "Operations", "Orchestrators", "PropertyFormats", "ScalerRPC", "ScalingControl", "ScalingFormats", "Settings", "SpringSettings",
+            "Streams", "Telemetry", "ThreadExecutor",
         ]),
     .executableTarget(
         name: "carillon",
         dependencies: [
-            "Autoscaler", "BinderConformance", "Binders", "Bus", "BusEndpoints", "ConfigAgent", "ConfigClient", "ConfigModel", "HTTP",
-            "HTTPClient",
-            "HTTPServer", "Identity",
+            "Autoscaler", "BacklogSources", "BinderConformance", "Binders", "Bus", "BusEndpoints", "ConfigAgent", "ConfigClient",
+            "ConfigModel",
+            "HTTP", "HTTPClient",
+            "HTTPServer", "Identity", "JSON",
             "Lifecycle", "Locking", "Options", "Processes",
             "Roles", "ScalingFormats",
             "Settings", "Streams", "Telemetry",
@@ -202,7 +206,9 @@ let benchmarks: [Target] = [
     .executableTarget(
         name: "Benchmark",
         dependencies: [
-            "Binders", "CBenchmark", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "Roles", "Settings", "Streams", "Telemetry",
+            "Autoscaler", "BacklogSources", "Binders", "CBenchmark", "HTTP", "HTTPClient", "HTTPServer", "Lifecycle", "LocalBinder",
+            "Locking",
+            "Roles", "ScalingControl", "Settings", "Streams", "Telemetry",
         ],
         swiftSettings: features),
 ]

@@ -3,7 +3,7 @@ import Foundation
 /// `carillon-benchmark`: ours beside raw C loops in the same run.
 @main struct CarillonBenchmark {
     /// In the order in which they run when none is named.
-    static let benchmarks: [any Comparison] = [HTTPBenchmark(), ConfigBenchmark(), BrokerBenchmark()]
+    static let benchmarks: [any Comparison] = [HTTPBenchmark(), ConfigBenchmark(), BrokerBenchmark(), ScalingBenchmark()]
 
     static func main() async {
         var arguments = Array(CommandLine.arguments.dropFirst())

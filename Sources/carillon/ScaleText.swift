@@ -1,5 +1,6 @@
 import Autoscaler
 import JSON
+import Options
 import ScalingFormats
 
 /// What `carillon scale` tells people.
