@@ -41,7 +41,7 @@ extension PolicyState {
         choice.lower(to: policy.maximum, "max")
 
         var outcome: Decision.Outcome = choice.count > held ? .up : choice.count < held ? .down : .same
-        if outcome == .same, unknown || isForeign || observation.standing?.keeps == true { outcome = .hold }
+        if outcome == .same, observation.standing?.keeps ?? (unknown || isForeign) { outcome = .hold }
         if observation.current == nil || observation.standing?.forbids == true { outcome = .hold }
         let account = Account(
             policy: policy, outcomes: outcomes, view: views.first, choice: choice, held: held, outcome: outcome,

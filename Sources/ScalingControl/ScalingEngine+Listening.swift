@@ -121,7 +121,7 @@ extension ScalingEngine {
             let (beat, term) = state.withLock { ($0.lease.beat(at: now.steady, wall: now.wall), $0.lease.term) }
             if beat.kind == .claiming, beat.term == term { try? await ledger.append([.term(term)], at: clock.wall()) }
             _ = await tell(.beat, Self.payload(beat))
-            await shutdown.wait(atMost: .milliseconds(Int64(configuration.leaderLimit * 1000 / 8)))
+            await shutdown.wait(atMost: configuration.beat)
         }
     }
 

@@ -22,6 +22,8 @@ package final class ScalingEngine: Service {
         package var isShared = false
         /// Without a leader for so long, another one takes over.
         package var leaderLimit: Seconds = 10
+        /// Between two words to the others; several times within the limit.
+        package var beat: Duration = .milliseconds(1250)
         /// A report of an instance that is older counts as none.
         package var reportLimit: Seconds = 60
         /// How many orchestrators of a kind are asked at a time.

@@ -41,6 +41,10 @@ extension CarillonSettings {
         }
         if let broker = binders[name] { return broker }
         if name == binder, name.contains(":") || binders.isEmpty { return Broker(uri: name) }
+        // Not shown: it may hold a password, where only a name was expected.
+        if name.contains(":") {
+            throw SettingsError(message: "must be the name of one of `binders`, and is a URI: put the URI there under a name")
+        }
         let nearest = Spelling.nearest(to: name, in: binders.keys.sorted()).map { "; did you mean `\($0)`?" } ?? ""
         throw SettingsError(message: "names `\(name)`, which is none of `binders`\(nearest)")
     }

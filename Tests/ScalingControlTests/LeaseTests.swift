@@ -2,6 +2,7 @@ import Autoscaler
 import Lifecycle
 import LocalBinder
 import Locking
+import RedisBinder
 import ScalingControl
 import Streams
 import TestSupport
@@ -128,13 +129,22 @@ struct LeaderChangeTests {
             var configuration = ScalingEngine.Configuration()
             configuration.server = "server-\(index)"
             configuration.isShared = true
-            configuration.leaderLimit = 4
+            configuration.beat = .milliseconds(20)
             configuration.poll = 0.1
             return ScalingEngine(
                 [PlannedPolicy(policy, queues: [.init(source: 0, queue: 0)], target: target)],
                 sources: [AskedSource(source, queues: ["orders"])], ledger: Ledger(folder: nil), binder: binders[index % binders.count],
-                configuration: configuration)
+                configuration: configuration, clock: clock.clock)
         }
+        // Time goes on as fast as this process gets to do something, so that a busy machine makes nobody look as if it had gone.
+        let clock = ManualClock()
+        let ticking = Task {
+            while !Task.isCancelled {
+                try await Task.sleep(for: .milliseconds(5))
+                clock.advance(0.02)
+            }
+        }
+        defer { ticking.cancel() }
         let engines = [engine(0), engine(1)]
         for one in engines {
             one.observe { [weak one] view in
@@ -175,5 +185,20 @@ struct LeaderChangeTests {
 
     @Test(arguments: [true, false]) func anotherServerGoesOnBehindTheLastDecision(orderly: Bool) async throws {
         try await Self.changeLeader(over: [LocalBinder()], orderly: orderly)
+    }
+
+    @Test(.enabled(if: RedisServer.isInstalled, Comment(rawValue: RedisServer.whyNot)), arguments: [true, false])
+    func theSameOverRedis(orderly: Bool) async throws {
+        try await RedisServer.with { server in
+            let binders = try (0..<2).map { _ in RedisBinder(configuration: try RedisConfiguration(uri: server.uri)) }
+            let life = ServiceLife()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for binder in binders { group.addTask { try await binder.run(life) } }
+                try await eventually("both are connected") { binders.allSatisfy { $0.readiness.isReady } }
+                try await Self.changeLeader(over: binders, orderly: orderly)
+                life.shutdown.request()
+                try await group.waitForAll()
+            }
+        }
     }
 }

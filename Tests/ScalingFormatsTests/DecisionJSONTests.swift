@@ -74,4 +74,18 @@ import Testing
         let value = try JSONReader.read(Array(text.utf8))
         #expect(throws: DecisionJSON.Unreadable.self) { try DecisionJSON.read(value) }
     }
+
+    @Test(arguments: [
+        Standing.owned("HorizontalPodAutoscaler shop/orders"), .locked("deployment 7 runs"), .held(until: 1_795_680_000.5),
+        .set(7, until: 1_795_680_000),
+    ]) func `what stood above the conditions is read as it was`(standing: Standing) throws {
+        var state = PolicyState(policy)
+        let observation = Observation(
+            time: 1_795_678_000, elapsed: 5, current: InstanceCount(desired: 3, ready: 3, starting: 0), queues: [.unknown],
+            standing: standing)
+        let decision = state.decide(observation)
+        let read = try DecisionJSON.read(JSONReader.read(text(decision)))
+        #expect(read == decision)
+        #expect(replay([read], by: policy) == [decision])
+    }
 }

@@ -145,4 +145,59 @@ import Testing
         let section = try section(policy("queue: {source: \"amqp://u:pa55@h/v\", destination: orders, group: g, wait: 60s}"))
         #expect(section.entries.first?.sources.first?.kind == .broker(uri: "amqp://u:pa55@h/v"))
     }
+
+    @Test func `a shadow is another policy, or what differs from the one beside it`() throws {
+        let inline = try section(policy("queue: {wait: 60s}", more: "shadow: {max: 80, down-window: 1m}")).entries[0]
+        let shadow = try #require(inline.shadow)
+        #expect(shadow.name == "orders-shadow")
+        #expect(shadow.maximum == 80)
+        #expect(shadow.downWindow == 60)
+        #expect(shadow.conditions == inline.policy.conditions)
+        #expect(shadow.instance == inline.policy.instance)
+        let named = """
+            scaling:
+              policies:
+                orders: {max: 4, instance: {rate: 1}, conditions: [{queue: {destination: orders, wait: 60s}}], shadow: faster}
+                faster: {max: 9, instance: {rate: 1}, conditions: [{queue: {destination: orders, wait: 10s}}]}
+            """
+        #expect(try section(named).entries.first { $0.policy.name == "orders" }?.shadow?.maximum == 9)
+        let wrong = #expect(throws: SettingsError.self) { try section(named.replacing("shadow: faster", with: "shadow: fastr")) }
+        #expect(wrong?.message.contains("did you mean `faster`?") == true)
+        let other = #expect(throws: SettingsError.self) {
+            try section(policy("queue: {wait: 60s}", more: "shadow: {conditions: [{queue: {destination: others, wait: 60s}}]}"))
+        }
+        #expect(other?.message.contains("other queues") == true)
+    }
+
+    @Test func `what the business says and for how long decisions are kept is read`() throws {
+        let text = policy("queue: {wait: 60s}").replacing(
+            "scaling:\n", with: "scaling:\n  keep: 2d\n  parameters: {factor: 3, sale: 2026-11-27T08:00:00Z}\n")
+        let section = try section(text)
+        #expect(section.keep == 2 * 86400)
+        #expect(section.parameters == ["factor": 3, "sale": 1_795_766_400])
+        let wrong = #expect(throws: SettingsError.self) { try self.section(text.replacing("factor: 3", with: "factor: many")) }
+        #expect(wrong?.message.contains("neither a number nor a moment") == true)
+    }
+}
+
+/// Moments as operators give them.
+@Suite struct MomentTextTests {
+    /// 2026-11-26T08:00:00Z
+    private let now = 1_795_680_000.0
+
+    @Test func `a moment, a time of day and a duration are understood in both directions`() throws {
+        let zone = try #require(TimeZone(identifier: "Europe/Berlin"))
+        func parse(_ text: String, _ direction: MomentText.Direction) -> Double? { MomentText.parse(text, now: now, direction, in: zone) }
+        #expect(parse("2h", .future) == now + 7200)
+        #expect(parse("2h", .past) == now - 7200)
+        #expect(parse("-10m", .past) == now - 600)
+        // It is 09:00 there.
+        #expect(parse("18:00", .future) == now + 9 * 3600)
+        #expect(parse("08:30", .future) == now + 23.5 * 3600)
+        #expect(parse("8:30", .past) == now - 1800)
+        #expect(parse("18:00", .past) == now - 15 * 3600)
+        #expect(parse("2026-11-26T10:00:00Z", .future) == now + 7200)
+        #expect(parse("2026-11-26T07:00:00Z", .future) == nil)
+        for text in ["", "soon", "25:00", "18:60", "-2h"] { #expect(parse(text, .future) == nil) }
+    }
 }
