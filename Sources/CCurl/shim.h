@@ -16,6 +16,11 @@ static inline CURLcode carillon_curl_set_pointer(CURL *easy, CURLoption option, 
 static inline CURLcode carillon_curl_set_bytes(CURL *easy, CURLoption option, const void *value) { return curl_easy_setopt(easy, option, value); }
 static inline CURLcode carillon_curl_set_list(CURL *easy, CURLoption option, struct curl_slist *value) { return curl_easy_setopt(easy, option, value); }
 static inline CURLcode carillon_curl_set_receiver(CURL *easy, CURLoption option, carillon_curl_receiver value) { return curl_easy_setopt(easy, option, value); }
+/// The bytes are copied.
+static inline CURLcode carillon_curl_set_blob(CURL *easy, CURLoption option, const void *bytes, size_t length) {
+    struct curl_blob blob = {(void *)bytes, length, CURL_BLOB_COPY};
+    return curl_easy_setopt(easy, option, &blob);
+}
 static inline CURLcode carillon_curl_get_pointer(CURL *easy, CURLINFO info, void **value) { return curl_easy_getinfo(easy, info, value); }
 static inline CURLcode carillon_curl_get_offset(CURL *easy, CURLINFO info, curl_off_t *value) { return curl_easy_getinfo(easy, info, value); }
 static inline CURLMcode carillon_curl_multi_set_long(CURLM *multi, CURLMoption option, long value) { return curl_multi_setopt(multi, option, value); }

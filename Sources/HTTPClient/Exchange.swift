@@ -6,6 +6,7 @@ final class Exchange {
     let easy: UnsafeMutableRawPointer
     let sink: any TransferSink
     let request: HTTPClientRequest
+    private let unixSocket: String?
     /// How long nothing may come, and since when nothing came.
     let idleLimit: Duration
     var lastActivity = ContinuousClock.now
@@ -35,6 +36,7 @@ final class Exchange {
         self.easy = easy
         self.sink = sink
         self.request = request
+        unixSocket = configuration.unixSocket
         idleLimit = request.idleLimit ?? configuration.idleLimit
         reason = .allocate(capacity: Int(CURL_ERROR_SIZE))
         reason.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
@@ -59,6 +61,9 @@ final class Exchange {
     // MARK: - Options
 
     private func set(_ option: CURLoption, _ value: Int) { carillon_curl_set_long(easy, option, value) }
+    private func set(_ option: CURLoption, _ value: [UInt8]?) {
+        value?.withUnsafeBytes { bytes in _ = carillon_curl_set_blob(easy, option, bytes.baseAddress, bytes.count) }
+    }
     private func set(_ option: CURLoption, _ value: String) { carillon_curl_set_text(easy, option, value) }
 
     private func check() throws(HTTPClientError) {
@@ -96,6 +101,7 @@ final class Exchange {
             route = curl_slist_append(nil, "::\(address)")
             carillon_curl_set_list(easy, CURLOPT_CONNECT_TO, route)
         }
+        if let unixSocket { set(CURLOPT_UNIX_SOCKET_PATH, unixSocket) }
         if let credentials = request.credentials {
             set(CURLOPT_HTTPAUTH, carillon_curl_basic)
             set(CURLOPT_USERNAME, credentials.user)
@@ -114,6 +120,9 @@ final class Exchange {
         if let file = tls.authorityFile { set(CURLOPT_CAINFO, file) }
         if let file = tls.certificateFile { set(CURLOPT_SSLCERT, file) }
         if let file = tls.keyFile { set(CURLOPT_SSLKEY, file) }
+        set(CURLOPT_CAINFO_BLOB, tls.authorityText)
+        set(CURLOPT_SSLCERT_BLOB, tls.certificateText)
+        set(CURLOPT_SSLKEY_BLOB, tls.keyText)
         if let password = tls.keyPassword { set(CURLOPT_KEYPASSWD, password) }
         if !tls.verifiesPeer {
             set(CURLOPT_SSL_VERIFYPEER, 0)
@@ -264,6 +273,11 @@ final class Exchange {
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY:
             return HTTPClientError(.unresolved, "the host of \(url) is unknown; check the name and the resolver")
         case CURLE_COULDNT_CONNECT:
+            if let unixSocket {
+                return HTTPClientError(
+                    .unreachable,
+                    "nobody listens at \(unixSocket), or this process may not open it; start that server, correct the path or its rights")
+            }
             return HTTPClientError(.unreachable, "nobody listens at \(url); start that server or correct the address")
         case CURLE_OPERATION_TIMEDOUT:
             var connected: curl_off_t = 0
@@ -278,28 +292,5 @@ final class Exchange {
         default:
             return HTTPClientError(.interrupted, "the connection to \(url) failed: \(said)")
         }
-    }
-}
-
-/// Bytes of RFC 9110's `token`.
-enum CharacterClass {
-    static let token = Set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
-}
-
-extension Duration {
-    /// At least 1: libcurl takes 0 for "no limit".
-    var wholeMilliseconds: Int {
-        let (seconds, attoseconds) = components
-        guard seconds < 86_400 * 365 else { return 86_400_000 * 20 }
-        return max(1, min(Int(Int32.max), Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000)))
-    }
-}
-
-extension Substring {
-    var trimmed: String {
-        var rest = utf8[...]
-        while let first = rest.first, first == 32 || first == 9 { rest = rest.dropFirst() }
-        while let last = rest.last, last == 32 || last == 9 { rest = rest.dropLast() }
-        return String(Substring(rest))
     }
 }

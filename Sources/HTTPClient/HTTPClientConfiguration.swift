@@ -1,12 +1,17 @@
 /// How an `HTTPClient` connects, and what it allows.
-package struct HTTPClientConfiguration: Sendable {
+package struct HTTPClientConfiguration: Sendable, Hashable {
     /// TLS of `https` URLs. 1.2 is the oldest version that is spoken.
-    package struct TLS: Sendable {
+    package struct TLS: Sendable, Hashable {
         /// PEM file with the certificates that are trusted; nil: those of the system.
         package var authorityFile: String?
         /// PEM files with the client's certificate chain and its key.
         package var certificateFile: String?
         package var keyFile: String?
+        /// What the three files hold, where it comes from elsewhere: keys that are given as text are not written to a disk for it. Each goes before
+        /// its file.
+        package var authorityText: [UInt8]?
+        package var certificateText: [UInt8]?
+        package var keyText: [UInt8]?
         /// Opens the key file where it is encrypted.
         package var keyPassword: String?
         /// Off, anybody can stand between: only for tests against a server whose certificate nobody knows.
@@ -38,6 +43,8 @@ package struct HTTPClientConfiguration: Sendable {
     package var publicAddressesOnly: Bool
     /// `HOST:PORT` that every connection is made to, whatever its URL says; names and certificates stay those of the URL.
     package var connectTo: String?
+    /// The socket of the file system that every connection is made to, whatever its URL says; the host in the URL is only what the server is told.
+    package var unixSocket: String?
     /// How long a connection may take to stand, name and TLS included.
     package var connectLimit: Duration
     /// How long a whole `send` may take; a request may name its own.
@@ -57,13 +64,14 @@ package struct HTTPClientConfiguration: Sendable {
 
     package init(
         tls: TLS = TLS(), proxy: Proxy = .none, publicAddressesOnly: Bool = false, connectLimit: Duration = .seconds(5),
-        totalLimit: Duration = .seconds(30),
+        totalLimit: Duration = .seconds(30), unixSocket: String? = nil,
         idleLimit: Duration = .seconds(45), responseLimit: Int = 16 << 20, redirectLimit: Int = 5, connectionsPerHost: Int = 256,
         streamBuffer: Int = 64 << 10, userAgent: String = "carillon"
     ) {
         self.tls = tls
         self.proxy = publicAddressesOnly ? .none : proxy
         self.publicAddressesOnly = publicAddressesOnly
+        self.unixSocket = unixSocket
         self.connectLimit = connectLimit
         self.totalLimit = totalLimit
         self.idleLimit = idleLimit

@@ -32,7 +32,7 @@ final class RawServer: Sendable {
     private let opened = Locked(0)
 
     /// `handler` gets the head of each request and its body; false closes the connection.
-    init(_ handler: @escaping @Sendable (_ head: String, _ body: [UInt8], Connection) -> Bool) {
+    convenience init(_ handler: @escaping @Sendable (_ head: String, _ body: [UInt8], Connection) -> Bool) {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -44,8 +44,27 @@ final class RawServer: Sendable {
             }
         }
         precondition(bound)
+        self.init(listener, port: UInt16(bigEndian: address.sin_port), handler)
+    }
+
+    /// At a socket of the file system.
+    convenience init(path: String, _ handler: @escaping @Sendable (_ head: String, _ body: [UInt8], Connection) -> Bool) {
+        let listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(listener, pointer, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0 && listen(listener, 1024) == 0
+            }
+        }
+        precondition(bound)
+        self.init(listener, port: 0, handler)
+    }
+
+    private init(_ listener: Int32, port: UInt16, _ handler: @escaping @Sendable (String, [UInt8], Connection) -> Bool) {
         self.listener = listener
-        port = UInt16(bigEndian: address.sin_port)
+        self.port = port
         Thread.detachNewThread { [self] in
             while true {
                 let descriptor = accept(listener, nil, nil)

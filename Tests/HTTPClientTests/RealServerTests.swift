@@ -43,6 +43,25 @@ struct RealServerTests {
         #expect(HTTPClientRequest.address(of: "http://[::1]:81/")?.host == "::1")
     }
 
+    @Test func `a connection can lead to a socket of the file system`() async throws {
+        try await withTemporaryFolder { folder in
+            let server = RawServer(path: folder + "/socket") { head, body, connection in
+                connection.write((head.split(separator: "\r\n").first { $0.hasPrefix("Host") } ?? "").description.answer())
+            }
+            defer { server.stop() }
+            let client = HTTPClient(HTTPClientConfiguration(unixSocket: folder + "/socket"))
+            #expect(try await client.send(HTTPClientRequest("GET", "http://docker/x")).text == "Host: docker")
+            var seen: [UInt8] = []
+            try await client.withStream(HTTPClientRequest("GET", "http://docker/x")) { _, body in seen = try await body.collect(upTo: 99) }
+            #expect(String(decoding: seen, as: UTF8.self) == "Host: docker")
+            #expect(server.connections == 1)
+            let nobody = HTTPClient(HTTPClientConfiguration(unixSocket: folder + "/other"))
+            let error = await #expect(throws: HTTPClientError.self) { try await nobody.send(HTTPClientRequest("GET", "http://docker/x")) }
+            #expect(error?.code == .unreachable)
+            #expect(error?.message.contains(folder + "/other") == true)
+        }
+    }
+
     @Test func `a server notices that a reader of events has left`() async throws {
         let seen = Seen()
         var router = Router()
@@ -97,6 +116,12 @@ struct RealServerTests {
                 #expect(try await HTTPClient(HTTPClientConfiguration(tls: good)).send(HTTPClientRequest("GET", url)).text == "nobody")
                 let named = try await HTTPClient(HTTPClientConfiguration(tls: withCertificate)).send(HTTPClientRequest("GET", url))
                 #expect(named.text.contains("builder"))
+                var asText = HTTPClientConfiguration.TLS(authorityFile: folder + "/none.pem")
+                asText.authorityText = Array(try text("ca.pem").utf8)
+                asText.certificateText = Array(try text("client.pem").utf8)
+                asText.keyText = Array(try text("client.key").utf8)
+                let told = try await HTTPClient(HTTPClientConfiguration(tls: asText)).send(HTTPClientRequest("GET", url))
+                #expect(told.text.contains("builder"))
                 let bad: [(HTTPClientConfiguration.TLS, String)] = [
                     (HTTPClientConfiguration.TLS(), url), (HTTPClientConfiguration.TLS(authorityFile: folder + "/stranger.pem"), url),
                     (good, "https://localhost:\(server.port)/"), (HTTPClientConfiguration.TLS(authorityFile: folder + "/none.pem"), url),
