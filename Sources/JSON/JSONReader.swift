@@ -29,6 +29,31 @@ package struct JSONReader {
         return value
     }
 
+    /// Where the value lies that `path` leads to, member by member, in a document of UTF-8; nil where there is none. For whoever changes one value
+    /// and sends back all others as they came, byte for byte.
+    package static func range(of path: [String], in bytes: [UInt8]) throws(JSONError) -> Range<Int>? {
+        var reader = JSONReader(bytes, refusesHalves: false)
+        reader.skipBlanks()
+        let range = try reader.locate(path[...])
+        reader.skipBlanks()
+        guard reader.index == reader.bytes.count else { throw JSONError("more text follows the JSON document", at: reader.index) }
+        return range
+    }
+
+    /// As `value()`, for the range of the value that `path` leads to.
+    private mutating func locate(_ path: ArraySlice<String>) throws(JSONError) -> Range<Int>? {
+        guard let name = path.first, index < bytes.count, bytes[index] == UInt8(ascii: "{") else {
+            let start = index
+            _ = try value()
+            return path.isEmpty ? start..<index : nil
+        }
+        var range: Range<Int>?
+        try members { reader, found throws(JSONError) in
+            if found == name, range == nil { range = try reader.locate(path.dropFirst()) } else { _ = try reader.value() }
+        }
+        return range
+    }
+
     /// The document's bytes as UTF-8 without byte order mark.
     private static func utf8(_ bytes: [UInt8]) throws(JSONError) -> [UInt8] {
         if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { return Array(bytes.dropFirst(3)) }
@@ -95,10 +120,16 @@ package struct JSONReader {
     }
 
     private mutating func object() throws(JSONError) -> JSONValue {
+        var members: [JSONMember] = []
+        try self.members { reader, name throws(JSONError) in members.append(JSONMember(name, try reader.value())) }
+        return .object(members)
+    }
+
+    /// Calls `each` at the value of each member.
+    private mutating func members(_ each: (inout JSONReader, String) throws(JSONError) -> Void) throws(JSONError) {
         try descend()
         defer { depth -= 1 }
-        var members: [JSONMember] = []
-        if take(UInt8(ascii: "}")) { return .object(members) }
+        if take(UInt8(ascii: "}")) { return }
         while true {
             skipBlanks()
             guard index < bytes.count, bytes[index] == UInt8(ascii: "\"") else { throw fail("a member's name is missing") }
@@ -106,9 +137,9 @@ package struct JSONReader {
             skipBlanks()
             guard take(UInt8(ascii: ":")) else { throw fail("a colon is missing") }
             skipBlanks()
-            members.append(JSONMember(name, try value()))
+            try each(&self, name)
             skipBlanks()
-            if take(UInt8(ascii: "}")) { return .object(members) }
+            if take(UInt8(ascii: "}")) { return }
             guard take(UInt8(ascii: ",")) else { throw fail("a comma or the object's end is missing") }
         }
     }

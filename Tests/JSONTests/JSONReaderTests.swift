@@ -15,6 +15,17 @@ import Testing
     }
 
     @Test(arguments: [
+        (["a", "b"], "2"), (["a"], #"{ "x":[{"b":9}],"b" : 2 , "\u0063":"\u003c" }"#), (["a", "c"], #""\u003c""#), (["none"], nil),
+        (["a", "b", "c"], nil), ([], #"{"z":1.50, "a":{ "x":[{"b":9}],"b" : 2 , "\u0063":"\u003c" },"b":3}"#), (["z"], "1.50"),
+    ])
+    func `a value is found where it stands`(path: [String], text: String?) throws {
+        let bytes = Array(#" {"z":1.50, "a":{ "x":[{"b":9}],"b" : 2 , "\u0063":"\u003c" },"b":3} "#.utf8)
+        #expect(try JSONReader.range(of: path, in: bytes).map { String(decoding: bytes[$0], as: UTF8.self) } == text)
+        #expect(throws: JSONError.self) { try JSONReader.range(of: path, in: Array(bytes.dropLast(2))) }
+        #expect(throws: JSONError.self) { try JSONReader.range(of: path, in: bytes + [0x7D]) }
+    }
+
+    @Test(arguments: [
         "", "nul", "01", "1.", "-", "+1", ".5", "1e", "[1,]", "[1 2]", "{\"a\"}", "{\"a\":1,}", "{a:1}", "\"a", "\"\\x\"", "\"\\u12\"",
         "\"\\u+123\"",
         "\"\n\"", "1 1", "'a'", "NaN", String(repeating: "[", count: 100_000),
