@@ -125,8 +125,8 @@ let scaling: [Target] = [
     library(
         "Orchestrators",
         [
-            "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "Processes", "ScalingFormats",
-            "Streams", "Telemetry", "ThreadExecutor", "CPosix",
+            "Autoscaler", "ConfigModel", "Crypto", "Files", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "Processes",
+            "PropertyFormats", "ScalingFormats", "Streams", "Telemetry", "ThreadExecutor", "CPosix",
         ]),
     // Where the law has its numbers from: brokers, metrics servers, pages.
     library(
