@@ -34,7 +34,7 @@ protocol FakeOrchestrator: Sendable {
 
 /// The fault of every answer.
 enum Fault: Sendable, Equatable {
-    case refuses(Int, retryAfter: Int? = nil)
+    case refuses(Int, retryAfter: Int? = nil, says: String = "made up")
     case garbage
     /// Answers in a minute.
     case slow
@@ -77,8 +77,8 @@ final class FakeServer: HTTPHandler {
             return (state.token, state.isOfWritesOnly && request.method == "GET" ? nil : state.fault)
         }
         switch fault {
-        case .refuses(let status, let after):
-            var response = orchestrator.refusal(status, "made up")
+        case .refuses(let status, let after, let text):
+            var response = orchestrator.refusal(status, text)
             if let after { response.headers["Retry-After"] = "\(after)" }
             return response
         case .garbage: return HTTPResponse(text: "<html>Welcome to the cafe's network</html>", type: "text/html")
