@@ -152,8 +152,8 @@ let scaling: [Target] = [
     tests(
         "OrchestratorsTests",
         [
-            "WorkerKeeper", "Orchestrators", "Autoscaler", "Crypto", "Files", "HTTP", "HTTPClient", "HTTPServer", "JSON",
-            "Lifecycle", "Locking", "Processes", "ScalingFormats", "Telemetry", "ThreadExecutor",
+            "WorkerKeeper", "Orchestrators", "Autoscaler", "ConfigModel", "Crypto", "Files", "HTTP", "HTTPClient", "HTTPServer", "JSON",
+            "Lifecycle", "Locking", "Processes", "PropertyFormats", "ScalingFormats", "Settings", "Telemetry", "ThreadExecutor",
         ]),
     tests(
         "BacklogSourcesTests",
