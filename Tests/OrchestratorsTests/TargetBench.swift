@@ -105,8 +105,7 @@ struct TargetBench: Sendable {
 
     /// Runs `body` while the target is watched; it gets the number of hints so far.
     func watching(_ body: (_ hints: @Sendable () -> Int) async throws -> Void) async throws {
-        let hints = Locked(0)
-        let box = HintCount(hints)
+        let box = HintCount()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await target.watch { box.add() } }
             try await body { box.count }
@@ -118,8 +117,7 @@ struct TargetBench: Sendable {
 }
 
 final class HintCount: Sendable {
-    private let hints: Locked<Int>
-    init(_ hints: consuming sending Locked<Int>) { self.hints = hints }
+    private let hints = Locked(0)
     func add() { hints.withLock { $0 += 1 } }
     var count: Int { hints.withLock { $0 } }
 }

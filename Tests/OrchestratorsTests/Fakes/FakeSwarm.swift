@@ -10,6 +10,7 @@ final class FakeSwarm: FakeOrchestrator {
             + #""Unknown":[1.50,-0,9007199254740993,123456789012345678901234567890,1E400,[]]},"Resources":{"Limits":{"NanoCPUs":250000000}},"#
             + #""ForceUpdate":0,"Runtime":"container"},"Mode":\#(mode),"UpdateConfig":{"Parallelism":1,"MaxFailureRatio":0.30000000000000004},"Later":null,"Later":{} }"#
     }
+    static let outOfSequence = #"{"message":"rpc error: code = Unknown desc = update out of sequence"}"#
     struct State {
         var index = 11
         var isThere = true
@@ -86,7 +87,7 @@ final class FakeSwarm: FakeOrchestrator {
             state.written.append(Self.replicas(request.body))
             return true
         }
-        guard isTaken else { return refusal(500, "rpc error: code = Unknown desc = update out of sequence") }
+        guard isTaken else { return HTTPResponse(500, text: Self.outOfSequence, type: "application/json") }
         change { state in
             state.spec = request.body
             state.running = min(state.running, Self.replicas(request.body))
