@@ -1,6 +1,7 @@
 import Autoscaler
 import Foundation
 import HTTP
+import HTTPServer
 import JSON
 import Locking
 import Orchestrators
@@ -89,5 +90,21 @@ import Testing
     func `what is no address is refused at once`(_ address: String) {
         let error = #expect(throws: TargetError.self) { try SwarmTarget(address: address, service: "orders", certificates: nil) }
         #expect(error?.kind == .rejected)
+    }
+
+    @Test func `an engine behind TLS is shown what Docker's own client would show`() async throws {
+        try await TestCertificates.with { certificates in
+            func text(_ name: String) throws -> String { try String(contentsOfFile: certificates.path(name), encoding: .utf8) }
+            let tls = HTTPServerTLS(certificate: try text("server.pem"), key: try text("server.key"), clientCA: try text("ca.pem"))
+            for (from, to) in [("client.pem", "cert.pem"), ("client.key", "key.pem")] {
+                try FileManager.default.copyItem(atPath: certificates.path(from), toPath: certificates.path(to))
+            }
+            try await TestHTTPServer.with(FakeServer(FakeSwarm()), tls: tls) { server in
+                let target = try SwarmTarget(
+                    address: "tcp://127.0.0.1:\(server.port)", service: "orders", certificates: certificates.folder.path,
+                    limits: TargetBench.limits)
+                #expect(try await target.observe().count.desired == 3)
+            }
+        }
     }
 }

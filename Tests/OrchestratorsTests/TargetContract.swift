@@ -2,6 +2,7 @@ import Autoscaler
 import Foundation
 import HTTP
 import Orchestrators
+import ScalingFormats
 import TestSupport
 import Testing
 
@@ -226,6 +227,23 @@ import Testing
             question.cancel()
             await #expect(throws: TargetError.self) { try await question.value }
         }
+    }
+}
+
+@Suite struct RemoteTargetTests {
+    @Test(
+        arguments: [
+            (
+                ScalingTargetSettings.kubernetes(resource: "apps/v1/deployments/orders", namespace: nil, kubeconfig: nil),
+                "kubernetes apps/v1/deployments/orders"
+            ),
+            (.nomad(address: "http://n:4646", job: "orders", group: "w", namespace: nil, region: nil, tokenFile: nil), "nomad orders/w"),
+            (.swarm(address: "unix:///run/docker.sock", service: "orders"), "swarm orders"),
+            (.marathon(address: "http://m:8080", app: "shop/orders", tokenFile: nil), "marathon /shop/orders"),
+            (.exec(command: ["x"]), nil),
+        ] as [(ScalingTargetSettings, String?)])
+    func `settings name their target`(_ settings: ScalingTargetSettings, _ name: String?) throws {
+        #expect(try settings.remoteTarget()?.name == name)
     }
 }
 

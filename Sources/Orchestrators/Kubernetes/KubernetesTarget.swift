@@ -87,7 +87,7 @@ package final class KubernetesTarget: ScalingTarget {
     }
 
     private func readyCount(_ object: JSONValue) throws(TargetError) -> Int {
-        guard object["kind"]?.string == resource.kind, let status = object["status"] else {
+        guard object["kind"]?.string ?? resource.kind == resource.kind, let status = object["status"] else {
             throw TargetError(.unavailable, "\(name): what was answered is no \(resource.kind ?? "resource") with a status")
         }
         // A number that is zero is left out.

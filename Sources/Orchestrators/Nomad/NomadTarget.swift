@@ -85,8 +85,10 @@ package final class NomadTarget: ScalingTarget {
         return Status(index: index, group: member.name, desired: desired, ready: min(desired, max(0, running - unhealthy)))
     }
 
-    /// Why no count is taken: the deployment that runs. A job that never had one is answered `null`.
+    /// Why no count is taken: the deployment that runs. A job that never had one is answered `null`; whether there is such a job at all is not
+    /// asked here.
     private func lock(_ answer: RemoteAnswer) throws(TargetError) -> String? {
+        if answer.status == 404 { return nil }
         let json = try api.json(answer)
         if json == .null { return nil }
         guard let id = json["ID"]?.string, let status = json["Status"]?.string else {

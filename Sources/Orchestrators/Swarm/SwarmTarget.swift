@@ -38,7 +38,7 @@ package final class SwarmTarget: ScalingTarget {
         let answer = try await api.ask(RemoteRequest(path: "/_ping"))
         guard answer.isSuccess else { throw api.failure(answer) }
         guard let told = answer.response.headers["Api-Version"], !told.isEmpty, told.utf8.allSatisfy({ $0 == 46 || (48...57).contains($0) })
-        else { throw api.garbage(answer, "it has no Api-Version") }
+        else { return rest }  // which engines take for their newest version
         version.withLock { $0 = told }
         return "/v\(told)\(rest)"
     }
@@ -79,7 +79,7 @@ package final class SwarmTarget: ScalingTarget {
         let service = try await inspect()
         let desired = service.spec.replicas ?? 1
         let filters = JSONValue.object([
-            JSONMember("service", .array([.string(service.id)])), JSONMember("desired-state", .array([.string("running")])),
+            JSONMember("service", .array([.string(self.service)])), JSONMember("desired-state", .array([.string("running")])),
         ])
         let answer = try await api.ask(RemoteRequest(path: try await path("/tasks"), query: [("filters", filters.written)]))
         guard case .array(let tasks) = try api.json(answer) else { throw api.garbage(answer, "it is no list of tasks") }

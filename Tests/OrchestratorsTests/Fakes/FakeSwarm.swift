@@ -97,7 +97,7 @@ final class FakeSwarm: FakeOrchestrator {
 
     private func tasks(_ state: State, _ request: HTTPRequest) -> HTTPResponse {
         guard let filters = request.parameter("filters").flatMap({ try? JSONReader.read(Array($0.utf8)) }),
-            filters["service"] == .array([.string("0ike1ma1")]), filters["desired-state"] == .array([.string("running")])
+            filters["service"] == .array([.string("orders")]), filters["desired-state"] == .array([.string("running")])
         else { return refusal(400, "invalid filter") }
         let count = max(state.running, Self.replicas(state.spec))
         return HTTPResponse(
