@@ -46,8 +46,16 @@ package struct TargetFactory: Sendable {
         case .webhook(let url, let secretFile):
             target = WebhookTarget(policy: policy.name, url: url, secretFile: secretFile, configuration: client)
         case .exec(let command): target = ExecTarget(policy: policy.name, command: command, environment: environment)
-        case .kubernetes, .nomad, .swarm, .marathon:
-            throw TargetError(.rejected, "policy \(policy.name): its kind of target is not part of this build: use local, webhook or exec")
+        case .kubernetes(let resource, let namespace, let kubeconfig):
+            target = try KubernetesTarget(
+                resource: resource, namespace: namespace, kubeconfig: kubeconfig, environment: self.environment)
+        case .nomad(let address, let job, let group, let namespace, let region, let tokenFile):
+            target = try NomadTarget(
+                address: address, job: job, group: group, namespace: namespace, region: region, tokenFile: tokenFile)
+        case .swarm(let address, let service):
+            target = try SwarmTarget(address: address, service: service, certificates: self.environment["DOCKER_CERT_PATH"])
+        case .marathon(let address, let app, let tokenFile):
+            target = try MarathonTarget(address: address, app: app, tokenFile: tokenFile)
         }
         return Built(target: GuardedTarget(target, minimum: policy.minimum, maximum: policy.maximum, term: term), service: service)
     }

@@ -56,7 +56,7 @@ enum TargetMessages {
     static func reference(_ bytes: [UInt8]) -> String? { (try? JSONReader.read(bytes))?["reference"]?.scalarText.map(shown) }
 
     /// One line of bounded length: it is passed on to logs and to people.
-    private static func shown(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }.prefix(200)))
+    static func shown(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.prefix(400).map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 }))
     }
 }

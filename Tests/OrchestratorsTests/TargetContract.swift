@@ -1,8 +1,8 @@
 import Autoscaler
 import Foundation
 import HTTP
+import Locking
 import Orchestrators
-import ScalingFormats
 import TestSupport
 import Testing
 
@@ -218,6 +218,40 @@ import Testing
         }
     }
 
+    @Test(arguments: RemoteKind.fencing)
+    func `behind its guard a target gets through four conflicts within eight polls, and leaves a count that changed`(
+        _ kind: RemoteKind
+    ) async throws {
+        try await TargetBench.with(kind) { bench async throws in
+            let guarded = GuardedTarget(bench.target, minimum: 0, maximum: 10)
+            let left = Locked(4)
+            @Sendable func overtake() {
+                let isLeft = left.withLock { left in
+                    left -= 1
+                    return left >= 0
+                }
+                if isLeft {
+                    bench.fake.set(3)
+                    bench.faults.beforeNextWrite { overtake() }
+                }
+            }
+            bench.faults.beforeNextWrite { overtake() }
+            var polls = 0
+            while bench.fake.desired == 3, polls < 8 {
+                polls += 1
+                let seen = try await guarded.observe()
+                _ = try await guarded.scale(
+                    ScaleOrder(policy: "orders", seq: polls, term: 1, count: 99, fence: seen.fence, because: ""))
+            }
+            #expect(bench.fake.desired == 10)
+            let seen = try await guarded.observe()
+            bench.faults.beforeNextWrite { [fake = bench.fake] in fake.set(7) }
+            let order = ScaleOrder(policy: "orders", seq: 20, term: 1, count: 2, fence: seen.fence, because: "")
+            #expect(try await guarded.scale(order).isConflict)
+            #expect(bench.fake.desired == 7)
+        }
+    }
+
     @Test(arguments: RemoteKind.allCases)
     func `a question ends with its task`(_ kind: RemoteKind) async throws {
         try await TargetBench.with(kind) { bench async throws in
@@ -227,23 +261,6 @@ import Testing
             question.cancel()
             await #expect(throws: TargetError.self) { try await question.value }
         }
-    }
-}
-
-@Suite struct RemoteTargetTests {
-    @Test(
-        arguments: [
-            (
-                ScalingTargetSettings.kubernetes(resource: "apps/v1/deployments/orders", namespace: nil, kubeconfig: nil),
-                "kubernetes apps/v1/deployments/orders"
-            ),
-            (.nomad(address: "http://n:4646", job: "orders", group: "w", namespace: nil, region: nil, tokenFile: nil), "nomad orders/w"),
-            (.swarm(address: "unix:///run/docker.sock", service: "orders"), "swarm orders"),
-            (.marathon(address: "http://m:8080", app: "shop/orders", tokenFile: nil), "marathon /shop/orders"),
-            (.exec(command: ["x"]), nil),
-        ] as [(ScalingTargetSettings, String?)])
-    func `settings name their target`(_ settings: ScalingTargetSettings, _ name: String?) throws {
-        #expect(try settings.remoteTarget()?.name == name)
     }
 }
 

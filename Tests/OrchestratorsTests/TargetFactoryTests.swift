@@ -60,8 +60,18 @@ import Testing
         #expect(exec.target.name == "exec scale-it" && exec.service == nil && exec.target.range == 0...3)
         let webhook = try factory.make(Self.policy, .webhook(url: "https://user:hush@x/y?token=hush", secretFile: nil))
         #expect(webhook.target.name == "webhook https://x/y" && webhook.service == nil)
-        let error = #expect(throws: TargetError.self) { try factory.make(Self.policy, .swarm(address: "unix:///x", service: "y")) }
-        #expect(error?.kind == .rejected && error?.message.contains("orders") == true)
+        let remote: [(ScalingTargetSettings, String)] = [
+            (.kubernetes(resource: "apps/v1/deployments/o", namespace: nil, kubeconfig: nil), "kubernetes apps/v1/deployments/o"),
+            (.nomad(address: "http://n:4646", job: "o", group: "w", namespace: nil, region: nil, tokenFile: nil), "nomad o/w"),
+            (.swarm(address: "unix:///run/docker.sock", service: "o"), "swarm o"),
+            (.marathon(address: "http://m:8080", app: "shop/o", tokenFile: nil), "marathon /shop/o"),
+        ]
+        for (settings, name) in remote {
+            let built = try factory.make(Self.policy, settings)
+            #expect(built.target.name == name && built.service == nil && built.target.range == 0...3)
+        }
+        let error = #expect(throws: TargetError.self) { try factory.make(Self.policy, .swarm(address: "nowhere", service: "y")) }
+        #expect(error?.kind == .rejected && error?.message.contains("swarm y") == true)
     }
 
     @Test func `workers of a policy that is gone are ended`() async throws {

@@ -1,5 +1,4 @@
 package import Autoscaler
-internal import FoundationEssentials
 internal import HTTP
 internal import JSON
 internal import Locking
@@ -17,7 +16,7 @@ package final class KubernetesTarget: ScalingTarget {
     /// `resource`: `GROUP/VERSION/PLURAL/NAME`. Without a kubeconfig we are a pod of the cluster; without a namespace it is the pod's own, or that
     /// of the kubeconfig's context. Throws for a resource that cannot be one.
     package init(
-        resource: String, namespace: String?, kubeconfig: String?, environment: [String: String] = ProcessInfo.processInfo.environment,
+        resource: String, namespace: String?, kubeconfig: String?, environment: [String: String],
         serviceAccount: String = "/var/run/secrets/kubernetes.io/serviceaccount", limits: RemoteLimits = RemoteLimits()
     ) throws(TargetError) {
         let resource = try KubernetesResource(resource)
@@ -74,7 +73,9 @@ package final class KubernetesTarget: ScalingTarget {
             pending = KubernetesPods.whyPending(pods) ?? object.flatMap(Self.trouble)
         }
         return TargetObservation(
-            InstanceCount(desired: scale.desired, ready: ready, starting: starting), fence: scale.version, owner: owner, pending: pending)
+            InstanceCount(desired: scale.desired, ready: ready, starting: starting), fence: scale.version,
+            owner: owner.map(TargetMessages.shown),
+            pending: pending.map(TargetMessages.shown))
     }
 
     private func pods(_ namespace: String, _ scale: KubernetesScale, _ api: RemoteAPI) async throws(TargetError) -> JSONValue {

@@ -67,7 +67,7 @@ package final class MarathonTarget: ScalingTarget {
     }
 
     private static func lock(_ deployments: [String]) -> String? {
-        deployments.isEmpty ? nil : "deployment \(deployments.joined(separator: ", ")) is under way"
+        deployments.isEmpty ? nil : TargetMessages.shown("deployment \(deployments.joined(separator: ", ")) is under way")
     }
 
     /// What the queue of launches says of the app.
@@ -85,7 +85,7 @@ package final class MarathonTarget: ScalingTarget {
             let text = reasons.compactMap { reason in reason["reason"]?.string.map { "\($0) (\(reason["declined"]?.integer ?? 0))" } }
             parts.append("offers declined: " + text.joined(separator: ", "))
         }
-        return parts.isEmpty ? nil : parts.joined(separator: "; ")
+        return parts.isEmpty ? nil : TargetMessages.shown(parts.joined(separator: "; "))
     }
 
     // MARK: - Scaling

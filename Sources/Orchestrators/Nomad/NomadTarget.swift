@@ -97,7 +97,7 @@ package final class NomadTarget: ScalingTarget {
         // Those that are over. Whatever else there is, or will be, may lock.
         if ["successful", "failed", "cancelled"].contains(status) { return nil }
         let said = json["StatusDescription"]?.string.flatMap { $0.isEmpty ? nil : ": \($0)" } ?? ""
-        return "deployment \(id.prefix(8)) is \(status)\(said)"
+        return TargetMessages.shown("deployment \(id.prefix(8)) is \(status)\(said)")
     }
 
     // MARK: - Scaling

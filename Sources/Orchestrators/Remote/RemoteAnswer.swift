@@ -1,8 +1,8 @@
 internal import Autoscaler
-internal import Glibc
 internal import HTTP
 internal import HTTPClient
 internal import JSON
+internal import Telemetry
 
 /// What an orchestrator answered.
 struct RemoteAnswer: Sendable {
@@ -16,18 +16,13 @@ struct RemoteAnswer: Sendable {
     /// For messages: the method and the URL without its query.
     var asked: String { request.description }
 
-    /// What a refusal says, for people: the `message` of a JSON document, or the text; short, on one line.
-    var said: String {
-        let text = (try? JSONReader.read(body)).flatMap { $0["message"]?.string } ?? response.text
-        let line = text.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? " " : Character($0) }
-        let short = String(line.prefix(400)).split(separator: " ").joined(separator: " ")
-        return line.count > 400 ? short + "…" : short
-    }
+    /// What a refusal says, for people.
+    var said: String { TargetMessages.reason(body) ?? "" }
 
     /// How long to wait, where it says so: in its header, or in the details of Kubernetes' `Status`.
     var retryAfter: Seconds? {
         let text = response.headers["Retry-After"] ?? (try? JSONReader.read(body))?["details"]?["retryAfterSeconds"]?.scalarText
-        let pause = text.flatMap { RetryAfter.pause($0, now: Int64(time(nil))) }
+        let pause = text.flatMap { RetryAfter.pause($0, now: Timestamp.now.milliseconds / 1000) }
         return pause.map { Seconds($0.components.seconds) }
     }
 

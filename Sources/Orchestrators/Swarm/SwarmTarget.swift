@@ -1,5 +1,4 @@
 package import Autoscaler
-internal import FoundationEssentials
 internal import HTTP
 internal import HTTPClient
 internal import JSON
@@ -12,9 +11,9 @@ package final class SwarmTarget: ScalingTarget {
     /// What the engine said of the interface that it speaks.
     private let version = Locked<String?>(nil)
 
-    /// `address`: `unix:///run/docker.sock`, `tcp://HOST:PORT` or a URL, of a manager. Throws for one that is none.
+    /// `address`: `unix:///run/docker.sock`, `tcp://HOST:PORT` or a URL, of a manager. `certificates`: `$DOCKER_CERT_PATH`. Throws for an address that is none.
     package init(
-        address: String, service: String, certificates: String? = ProcessInfo.processInfo.environment["DOCKER_CERT_PATH"],
+        address: String, service: String, certificates: String?,
         limits: RemoteLimits = RemoteLimits()
     ) throws(TargetError) {
         self.service = service
@@ -90,7 +89,8 @@ package final class SwarmTarget: ScalingTarget {
             status["Err"]?.string.flatMap { $0.isEmpty ? nil : "\(status["State"]?.string ?? "unknown"): \($0)" }
         }
         return TargetObservation(
-            InstanceCount(desired: desired, ready: ready, starting: desired - ready), fence: service.index, pending: troubled.first)
+            InstanceCount(desired: desired, ready: ready, starting: desired - ready), fence: service.index,
+            pending: troubled.first.map(TargetMessages.shown))
     }
 
     // MARK: - Scaling
