@@ -110,6 +110,11 @@ import Testing
         #expect(deployment["spec.template.spec.serviceAccountName"] == account["metadata.name"])
         #expect(try Self.manifest("rbac.yaml", "Role")["metadata.name"] == binding["roleRef.name"])
 
+        // Every volume that is mounted is there, and every file that the settings name lies in one.
+        let pod = "spec.template.spec"
+        let volumes = (0..<9).compactMap { deployment["\(pod).volumes[\($0)].name"] }
+        let mounts = (0..<9).compactMap { deployment["\(pod).containers[0].volumeMounts[\($0)].name"] }
+        #expect(Set(mounts) == Set(volumes) && mounts.count == 4)
         let settings = try #require(try Self.manifest("carillon.yaml", "ConfigMap")["data.carillon.yaml"])
         try await withTemporaryFolder { folder in
             let file = folder + "/carillon.yaml"

@@ -3,7 +3,7 @@
 func follow(
     _ limits: RemoteLimits, _ changed: @escaping @Sendable () -> Void, _ body: (_ opened: () -> Void) async throws -> Void
 ) async {
-    var pause = limits.firstPause
+    var pace = Pace(limits)
     while !Task.isCancelled {
         var isOpen = false
         // Why it ended is of no use here: whoever observes the target gets the same refusal, with its remedy.
@@ -11,7 +11,25 @@ func follow(
             isOpen = true
             changed()
         }
-        pause = isOpen ? limits.firstPause : min(limits.longestPause, pause * 2)
-        try? await Task.sleep(for: pause * Double.random(in: 0.5...1))
+        try? await Task.sleep(for: pace.pause(after: isOpen) * Double.random(in: 0.5...1))
+    }
+}
+
+/// How long to wait between two attempts: twice as long after each one that failed, up to a bound.
+struct Pace {
+    private let first: Duration
+    private let longest: Duration
+    private var next: Duration
+
+    init(_ limits: RemoteLimits) {
+        first = limits.firstPause
+        longest = max(limits.firstPause, limits.longestPause)
+        next = first
+    }
+
+    mutating func pause(after success: Bool) -> Duration {
+        let pause = success ? first : next
+        next = success ? first : min(longest, next * 2)
+        return pause
     }
 }
