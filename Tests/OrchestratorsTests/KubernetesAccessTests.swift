@@ -72,6 +72,26 @@ import Testing
         }
     }
 
+    @Test func `a token within a kubeconfig is read anew when it is refused, and connections are kept`() async throws {
+        let faults = FakeServer(FakeKubernetes(), token: "inline-1")
+        try await TestHTTPServer.with(faults) { server in
+            try await withTemporaryFolder { folder in
+                let file = folder + "/config"
+                func put(_ token: String) throws {
+                    try RemoteKind.kubeconfig(server.url).replacing("tokenFile: token", with: "token: \(token)")
+                        .write(toFile: file, atomically: true, encoding: .utf8)
+                }
+                try put("inline-1")
+                let target = try Self.target("/nowhere", kubeconfig: file)
+                #expect(try await target.observe().count.desired == 3)
+                faults.set(token: "inline-2")
+                #expect(await failure { _ = try await target.observe() } == .unauthorized)
+                try put("inline-2")
+                #expect(try await target.observe().count.desired == 3)
+            }
+        }
+    }
+
     @Test(arguments: [
         ("user: {exec: {command: aws}}", "exec"), ("user: {auth-provider: {name: gcp}}", "auth-provider"), ("user: {as: admin}", "as"),
         ("user: {username: me, password: geheim}", "username"),
