@@ -1,20 +1,23 @@
 import Autoscaler
 import Foundation
 import HTTP
+import HTTPClient
 import Locking
 import Orchestrators
 import TestSupport
 
-/// The orchestrators that are asked over a network.
+/// What is asked over a network.
 enum RemoteKind: String, CaseIterable, Sendable {
-    case kubernetes, nomad, swarm, marathon
+    case kubernetes, nomad, swarm, marathon, webhook
 
-    /// Those that ask for a token.
-    static let guarded: [RemoteKind] = [.kubernetes, .nomad, .marathon]
+    /// Those that ask for a token, or for a signature by one.
+    static let guarded: [RemoteKind] = [.kubernetes, .nomad, .marathon, .webhook]
+    /// Those whose streams of changes we follow, and that tell a count which is there already. A webhook does neither.
+    static let telling: [RemoteKind] = [.kubernetes, .nomad, .swarm, .marathon]
     /// Those that take no count while one is carried out.
     static let locking: [RemoteKind] = [.nomad, .marathon]
     /// Those that refuse a write by what has been written since, whenever that was.
-    static let fencing: [RemoteKind] = [.kubernetes, .nomad, .swarm]
+    static let fencing: [RemoteKind] = [.kubernetes, .nomad, .swarm, .webhook]
 
     func made() -> any FakeOrchestrator {
         switch self {
@@ -22,6 +25,7 @@ enum RemoteKind: String, CaseIterable, Sendable {
         case .nomad: FakeNomad()
         case .swarm: FakeSwarm()
         case .marathon: FakeMarathon()
+        case .webhook: FakeWebhook()
         }
     }
 
@@ -39,6 +43,10 @@ enum RemoteKind: String, CaseIterable, Sendable {
                 limits: limits)
         case .swarm: return try SwarmTarget(address: url, service: "orders", certificates: nil, limits: limits)
         case .marathon: return try MarathonTarget(address: url, app: "/shop/orders", tokenFile: folder + "/token", limits: limits)
+        case .webhook:
+            return WebhookTarget(
+                policy: "orders", url: url + "/orders", secretFile: folder + "/token",
+                configuration: HTTPClientConfiguration(totalLimit: limits.answer))
         }
     }
 
