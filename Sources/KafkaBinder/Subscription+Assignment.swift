@@ -25,7 +25,7 @@ extension Subscription {
 
     private func lost(_ error: BinderError) {
         client = nil
-        let pause = error.code == .refused ? max(.seconds(5), backOff.next(using: &generator)) : backOff.next(using: &generator)
+        let pause = error.code == .refused ? max(.seconds(5), backOff.next()) : backOff.next()
         nextAttempt = Monotonic.now + pause.nanoseconds
         let isFinal = error.code == .invalid
         let (waiter, positioned) = shared.withLock { shared -> (SubscriptionState.Waiter?, [CheckedContinuation<BinderError?, Never>]) in

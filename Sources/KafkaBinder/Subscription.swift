@@ -25,7 +25,6 @@ final class Subscription: DeliverySource, @unchecked Sendable {  // what is not 
     var client: KafkaConsumerClient?
     var reader = KafkaHeaderReader()
     var backOff: BackOff
-    var generator = SystemRandomNumberGenerator()
     var nextAttempt: UInt64 = 0
     var wasReady = false
     /// Something may have been missed since the last `ready` or `resumed`.

@@ -56,7 +56,6 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
     private var readable = false
     /// When the library must be called in any case, because it sends heartbeats and notices missing ones.
     private var nextCare: UInt64 = 0
-    private var generator = SystemRandomNumberGenerator()
 
     init(_ configuration: RabbitMQConfiguration, role: any ConnectionRole, log: Log) {
         self.configuration = configuration
@@ -154,7 +153,7 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
         readable = false
         // A connection that stood for a while starts a new row of pauses; one that breaks at once does not.
         if had, Monotonic.now - connectedAt > 5_000_000_000 { backOff.reset() }
-        var pause = backOff.next(using: &generator)
+        var pause = backOff.next()
         if failure.isRefused { pause = max(pause, configuration.refusedBackOff) }
         if had, failure.isGone, Monotonic.now - connectedAt > 1_000_000_000 { pause = .zero }
         nextAttempt = Monotonic.now + pause.nanoseconds

@@ -64,7 +64,6 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
     private var wasReady = false
     private var missed = false
     private var draining = false
-    private var generator = SystemRandomNumberGenerator()
 
     init(
         to destination: Destination, group: ConsumerGroup?, options: SubscriptionOptions, configuration: RabbitMQConfiguration,
@@ -218,6 +217,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
                 try topology.declare(on: connection, passively: true)
             }
         } else {
+            var generator = SystemRandomNumberGenerator()
             queue = QueueTopology.anonymousName(exchange: exchange, using: &generator)
             if topic.declaresExchange { try connection.declareExchange(exchange, type: topic.exchangeType.rawValue) }
             try connection.declareQueue(

@@ -56,7 +56,6 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
     private var movedTo: RedisConfiguration.Address?
     private var backOff: BackOff
     private var connectedAt: UInt64 = 0
-    private var generator = SystemRandomNumberGenerator()
 
     init(_ configuration: RedisConfiguration, role: any ConnectionRole, log: Log) {
         self.configuration = configuration
@@ -145,7 +144,7 @@ final class ConnectionThread: Parking, @unchecked Sendable {  // what is not in 
         let now = Monotonic.now
         // Connections that stood for a while start a new row of pauses; those that break at once do not.
         if had, now - connectedAt > 5_000_000_000 { backOff.reset() }
-        var pause = backOff.next(using: &generator)
+        var pause = backOff.next()
         if failure.isRefused { pause = max(pause, configuration.refusedBackOff) }
         if let moved = failure.moved {
             movedTo = moved
