@@ -9,9 +9,12 @@ package final class BrokerSource: BacklogSource {
     private let stuckLimit: Duration
     private let state = Locked(State())
 
+    private typealias Answers = [DestinationGroup: Result<Backlog, BinderError>]
+    private typealias Asked = Question<Answers>
+
     private struct State: Sendable {
         /// The last question; while it is open, no other is asked: a broker that is slow is not asked more than one that is quick.
-        var question: Question<[DestinationGroup: Result<Backlog, BinderError>]>?
+        var question: Asked?
         /// What is remembered of groups whose brokers tell their partitions.
         var memories: [DestinationGroup: Memory] = [:]
     }
@@ -29,17 +32,24 @@ package final class BrokerSource: BacklogSource {
     }
 
     package func read(_ queues: Set<DestinationGroup>, within limit: Duration) async -> [DestinationGroup: QueueReport] {
-        let question = state.withLock { [reporting] state in
-            if let open = state.question, !open.isTaken { return open }
-            let new = Question { await reporting.backlogs(of: queues) }
+        let (question, before) = state.withLock { [reporting] state in
+            let last = state.question.flatMap { $0.isTaken ? nil : $0 }
+            if let last, last.late == nil { return (last, nil as Asked?) }
+            let new = Asked { await reporting.backlogs(of: queues) }
             state.question = new
-            return new
+            return (new, last)
         }
-        guard let answers = await question.answer(within: limit) else {
-            return queues.reduce(into: [:]) { $0[$1] = .unknown("\(name) has not answered within \(limit)") }
-        }
+        if let answers = await question.answer(within: limit) { return reports(of: queues, answers, asked: question.asked) }
+        // An answer that came too late for the last poll is old, but an answer.
+        if let before, let answers = before.late { return reports(of: queues, answers, asked: before.asked) }
+        return queues.reduce(into: [:]) { $0[$1] = .unknown("\(name) has not answered within \(limit)") }
+    }
+
+    private func reports(
+        of queues: Set<DestinationGroup>, _ answers: Answers, asked: ContinuousClock.Instant
+    ) -> [DestinationGroup: QueueReport] {
         let now = ContinuousClock.now
-        let age = question.asked.duration(to: now) / .seconds(1)
+        let age = asked.duration(to: now) / .seconds(1)
         return state.withLock { state in
             let memories = state.memories
             var reports: [DestinationGroup: QueueReport] = [:]

@@ -20,7 +20,7 @@ package struct PrometheusSource: BacklogSource {
     private let url: String
     private let page: Page
     /// So many queries are asked at once.
-    private static let concurrency = 8
+    private static let concurrency = 16
 
     /// The server, without `/api/v1/query`.
     package init(url: String) { self.init(url: url, page: Page()) }

@@ -20,6 +20,9 @@ final class Question<Answer: Sendable>: Sendable {
     /// Whether the answer was handed out already.
     var isTaken: Bool { state.withLock { if case .taken = $0 { true } else { false } } }
 
+    /// The answer, where it has come and nobody has had it.
+    var late: Answer? { state.withLock { if case .answered(let answer) = $0 { answer } else { nil } } }
+
     private func answer(_ answer: Answer) {
         let waiters = state.withLock { state -> [CheckedContinuation<Answer?, Never>] in
             guard case .open(let waiters) = state else { return [] }

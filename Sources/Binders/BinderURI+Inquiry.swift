@@ -40,7 +40,7 @@ extension BinderURI {
             var configuration = HTTPBinderConfiguration(url: text)
             configuration.token = { token }
             configuration.client.tls.authorityFile = authorityFile
-            return HTTPBinder(configuration: configuration, log: log.of("channels"))
+            return HTTPInquiry(configuration: configuration)
         default:
             throw BinderError(
                 .invalid, "the embedded broker lives in its server: leave `source` out there, or name the server, such as http://host:8888")
