@@ -1,3 +1,4 @@
+import Foundation
 import HTTP
 import HTTPServer
 import Identity
@@ -38,6 +39,8 @@ extension FunctionApp {
         setBound()
         var services: [any Service] = binders.sorted { $0.key < $1.key }.map(\.value)
         services += parts.flatMap(\.services) + [outputs, bindings]
+        let environment = ProcessInfo.processInfo.environment
+        if let answer = DrainAnswer(environment: environment, binder: binders[""], bindings: bindings, log: log) { services.append(answer) }
         if settings.serves {
             let server = HTTPServer(
                 configuration: try settings.shared.httpServer(), handler: router, log: log.of("http"), metrics: metrics)

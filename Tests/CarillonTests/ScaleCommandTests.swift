@@ -125,4 +125,34 @@ struct ScaleCommandTests {
             #expect(try await workers().trimmingCharacters(in: .whitespacesAndNewlines) == "0")
         }
     }
+
+    @Test func anUnknownKeyOfTheSectionStopsTheStartAndNamesTheNearestOne() async throws {
+        try await withTemporaryFolder { path in
+            let config = try Self.settings(URL(fileURLWithPath: path))
+            let text = try String(contentsOfFile: config, encoding: .utf8)
+            try text.replacing("down-window", with: "down-windw").write(toFile: config, atomically: true, encoding: .utf8)
+            let result = try await Running.run(["serve", "--config", config, "--port", "0", "--data", path + "/data"])
+            #expect(result.code == 2)
+            #expect(
+                result.errors.contains(
+                    "unknown setting `scaling.policies.orders.down-windw`; did you mean `scaling.policies.orders.down-window`?"))
+        }
+    }
+
+    @Test func whatWasDecidedLiveIsDecidedAgainTheSame() async throws {
+        try await withTemporaryFolder { path in
+            let folder = URL(fileURLWithPath: path)
+            try await serve(folder) { server in
+                _ = try await Running.run(["publish", "orders"], environment: server.environment, input: "a\nb\nc\n")
+                try await eventually(within: .seconds(120), "some decisions") {
+                    let list = try await Running.shell("curl -s '\(server.url)/scaling/orders/decisions?from=1h'")
+                    try list.write(toFile: path + "/decisions.json", atomically: true, encoding: .utf8)
+                    return list.split(separator: "\n").count > 8
+                }
+                let again = try await Running.run(
+                    ["simulate", "--policy", path + "/carillon.yaml#orders", "--decisions", path + "/decisions.json"])
+                #expect(again.code == 0, "\(again.output)\(again.errors)")
+            }
+        }
+    }
 }
