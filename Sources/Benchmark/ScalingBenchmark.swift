@@ -45,11 +45,11 @@ struct ScalingBenchmark: Comparison {
                 _ = try await binder.publish(Envelope(text: "work"), to: queues[index].destination)
             }
             time.withLock { $0 += 5 }
-            let (cpu, start) = (Self.cpu, ContinuousClock.now)
+            let (cpu, start) = (BrokerSide.processorTime, ContinuousClock.now)
             await engine.round()
             // The first rounds write the first snapshot of every policy.
             if round >= 2 {
-                seconds.append(Self.cpu - cpu)
+                seconds.append(BrokerSide.processorTime - cpu)
                 elapsed.append(start.duration(to: .now) / .seconds(1))
             }
         }
@@ -66,13 +66,6 @@ struct ScalingBenchmark: Comparison {
                 what: "ledger for each decision", unit: "bytes",
                 ours: [Double(file) / Double(count * (rounds + 2))], higherIsBetter: false),
         ]
-    }
-
-    /// User and system time of this process.
-    private static var cpu: Double {
-        var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
-        return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6
     }
 
     /// Resident bytes.
