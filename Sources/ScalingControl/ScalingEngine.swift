@@ -38,6 +38,7 @@ package final class ScalingEngine: Service {
     let clock: ScalingClock
     let ledger: Ledger
     let binder: any Binder
+    let isRemote: Bool
     let log: Log
     let metrics: Metrics
     let places: [String: Int]
@@ -74,6 +75,7 @@ package final class ScalingEngine: Service {
         self.sources = sources
         self.ledger = ledger
         self.binder = binder
+        isRemote = binder.capabilities.contains(.remote)
         self.configuration = configuration
         self.clock = clock
         self.log = log
