@@ -295,7 +295,8 @@ let testTargets: [Target] = [
     tests(
         "RolesTests",
         [
-            "Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "ConfigRepositories", "HTTP", "HTTPClient", "LocalBinder", "Streams",
+            "Roles", "Settings", "Bus", "ConfigServer", "ConfigModel", "ConfigRepositories", "HTTP", "HTTPClient", "JSON", "LocalBinder",
+            "Streams",
             "Lifecycle",
             "Locking", "Telemetry",
         ]),

@@ -80,7 +80,17 @@ package struct ServerRole: Service {
         let publisher = ChangePublisher(bus: bus, audiences: { audiences.audiences }, log: log.of("changes"), metrics: metrics)
         // Where hooks tell those that they guess, as the original's do, a change is not told a second time.
         let publishes = !settings.monitor.guesses
-        for repository in repositories.changing { repository.onChange { publisher.take($0, publishes: publishes) } }
+        let served = scaling.map { scaling in
+            ServedParameters(
+                scaling.engine.parameterNames, of: settings.bus.application, in: repositories.repository, log: log.of("scaling")
+            ) { [engine = scaling.engine] in engine.serve(parameters: $0) }
+        }
+        for repository in repositories.changing {
+            repository.onChange {
+                publisher.take($0, publishes: publishes)
+                served?.lookAgain()
+            }
+        }
 
         // Another server tells of a commit that this one may not have seen yet.
         let changing = repositories.changing
@@ -151,6 +161,7 @@ package struct ServerRole: Service {
         if let bridge { services.append(bridge) }
         services += [audiences, publisher, channels]
         services += repositories.changing
+        if let served { services.append(served) }
         services.append(server)
         // Behind the server, so that they end before it does: workers that end what they have in hand talk to it until then.
         if let scaling { services += scaling.connections + scaling.workers + [scaling.engine] }

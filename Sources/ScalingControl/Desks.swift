@@ -51,11 +51,19 @@ package struct ResourceReports: Sendable {
 /// What the business says, by name: from the settings, and from the bus until it is taken back or is too old. A value.
 package struct BusinessParameters: Sendable {
     private let settings: [String: Double]
+    /// What the configuration says that this server serves, as it is written there.
+    private var served: [String: String] = [:]
     private var told: [String: (value: Double?, instant: Seconds)] = [:]
 
     package init(_ settings: [String: Double]) { self.settings = settings }
 
-    /// Takes a value from the bus. An empty text takes it back: what the settings say counts again. What is neither a number nor a moment is
+    /// Takes over what the served configuration says now; returns the names whose value is another one.
+    package mutating func serve(_ values: [String: String]) -> Set<String> {
+        defer { served = values }
+        return Set(values.keys).union(served.keys).filter { values[$0] != served[$0] }
+    }
+
+    /// Takes a value from the bus. An empty text takes it back: what the configuration says counts again. What is neither a number nor a moment is
     /// unknown. `names`: those that policies ask for; others are left alone.
     package mutating func tell(_ name: String, _ text: String, among names: Set<String>, at now: Seconds) -> Bool {
         guard names.contains(name) else { return false }
@@ -64,7 +72,7 @@ package struct BusinessParameters: Sendable {
     }
 
     package func reading(of name: String, at now: Seconds) -> Reading {
-        guard let one = told[name] else { return Reading(settings[name]) }
+        guard let one = told[name] else { return Reading(served[name].map(ScalingSection.parameter) ?? settings[name]) }
         return Reading(one.value, age: ScalingClock.rounded(now - one.instant))
     }
 }
