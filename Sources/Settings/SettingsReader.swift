@@ -15,6 +15,7 @@ package struct SettingsReader {
 
     private let file: String
     private let properties: [String: Property]
+    private let keys: SortedKeys
     private let environment: [String: String]
     private let commandLine: [String: String]
     private var asked: Set<String> = []
@@ -23,6 +24,7 @@ package struct SettingsReader {
     package init(file: String, properties: [Property], environment: [String: String], commandLine: [String: String]) {
         self.file = file
         self.properties = Dictionary(properties.map { ($0.key, $0) }, uniquingKeysWith: { _, last in last })
+        keys = SortedKeys(self.properties.keys)
         self.environment = environment
         self.commandLine = commandLine
     }
@@ -107,23 +109,21 @@ package struct SettingsReader {
     /// How many items the list at `key` has.
     package func count(of key: String) -> Int {
         var count = 0
-        while properties.keys.contains(where: {
-            $0 == "\(key)[\(count)]" || $0.hasPrefix("\(key)[\(count)].") || $0.hasPrefix("\(key)[\(count)][")
-        }) {
-            count += 1
-        }
+        while isSet("\(key)[\(count)]") { count += 1 }
         return count
     }
 
     /// Whether anything is set at or below `key`.
     package func has(_ key: String) -> Bool {
-        commandLine[key] != nil || environment[Self.variable(key)] != nil
-            || properties.keys.contains { $0 == key || $0.hasPrefix(key + ".") || $0.hasPrefix(key + "[") }
+        commandLine[key] != nil || environment[Self.variable(key)] != nil || isSet(key)
     }
+
+    /// Whether the file says anything at or below `key`.
+    private func isSet(_ key: String) -> Bool { properties[key] != nil || keys.hasAny(below: key) }
 
     /// The names directly below `key`, sorted: for maps whose keys are the user's own.
     package func names(below key: String) -> [String] {
-        let names = properties.keys.filter { $0.hasPrefix(key + ".") }.map {
+        let names = keys.beginning(with: key + ".").map {
             String($0.dropFirst(key.count + 1).prefix { $0 != "." && $0 != "[" })
         }
         return Set(names).filter { !$0.isEmpty }.sorted()
@@ -131,7 +131,7 @@ package struct SettingsReader {
 
     /// Everything below `key`, as it is: for sections whose keys are the user's own.
     package mutating func everything(below key: String) -> [Property] {
-        let found = properties.values.filter { $0.key.hasPrefix(key + ".") || $0.key.hasPrefix(key + "[") }
+        let found = [".", "["].flatMap { keys.beginning(with: key + $0) }.compactMap { properties[$0] }
         for property in found {
             asked.insert(property.key)
             effective.append(Effective(key: property.key, value: "(hidden)", origin: place(of: property.key)))
@@ -152,10 +152,9 @@ package struct SettingsReader {
     /// Throws for the first key of the file that no value was read from.
     package func refuseUnknown() throws(SettingsError) {
         // Empty maps and lists flatten to an empty text at their own key: nothing is configured by them.
+        let read = SortedKeys(asked)
         let unknown = properties.values.filter { property in
-            !asked.contains(property.key)
-                && !(property.value == .string("")
-                    && asked.contains { $0.hasPrefix(property.key + ".") || $0.hasPrefix(property.key + "[") })
+            !asked.contains(property.key) && !(property.value == .string("") && read.hasAny(below: property.key))
         }
         guard let first = unknown.min(by: { ($0.origin?.line ?? 0, $0.key) < ($1.origin?.line ?? 0, $1.key) }) else { return }
         let known = asked.map { Self.general($0) }

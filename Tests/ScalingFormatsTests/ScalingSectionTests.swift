@@ -26,6 +26,23 @@ import Testing
         """
     }
 
+    /// Where each look at a key went over all of them this took hours.
+    @Test(.timeLimit(.minutes(5))) func `ten thousand policies are read`() throws {
+        let policies = (0..<10_000).map { number in
+            """
+                p\(number):
+                  max: \(number % 50 + 1)
+                  conditions: [{queue: {destination: d\(number), group: workers, wait: 60s}}]
+                  instance: {rate: 10, start: 20s}
+                  target: {exec: {command: [./scale, "\(number)"]}}
+            """
+        }
+        let section = try section("scaling:\n  policies:\n" + policies.joined(separator: "\n"))
+        #expect(section.entries.count == 10_000)
+        #expect(section.entries.first { $0.policy.name == "p4711" }?.policy.maximum == 12)
+        #expect(section.entries.last?.target == .exec(command: ["./scale", "9999"]))
+    }
+
     @Test func `a whole section is read, beside others that are not`() throws {
         let section = try section(
             """
