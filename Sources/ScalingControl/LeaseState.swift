@@ -11,10 +11,13 @@ package struct LeaseState: Sendable, Hashable {
         package var kind: Kind
         package var server: String
         package var term: Int
-        package init(_ kind: Kind, server: String, term: Int) {
+        /// On the steady clock of the server, and of use to it alone; nil: not told.
+        package var sent: Seconds?
+        package init(_ kind: Kind, server: String, term: Int, sent: Seconds? = nil) {
             self.kind = kind
             self.server = server
             self.term = term
+            self.sent = sent
         }
     }
 
@@ -31,7 +34,7 @@ package struct LeaseState: Sendable, Hashable {
     /// The highest that is known.
     package private(set) var term: Int
     private var role = Role.standby
-    /// When a beat of our own last came back.
+    /// When the last beat of our own was sent that came back: one that comes late, after a freeze say, tells nothing of now.
     private var ownHeard: Seconds?
     private var leader: (server: String, term: Int, heard: Seconds)?
     /// Since when silence counts.
@@ -61,6 +64,12 @@ package struct LeaseState: Sendable, Hashable {
         return term
     }
 
+    /// Whether that claim is the best one that is known, and of somebody else.
+    package func yields(to beat: Beat) -> Bool {
+        guard beat.kind == .claiming, let leader else { return false }
+        return leader.server == beat.server && leader.term == beat.term
+    }
+
     /// Who leads as far as is known; nil: nobody.
     package var leaderName: String? { role == .leader ? server : leader?.server }
 
@@ -83,9 +92,9 @@ package struct LeaseState: Sendable, Hashable {
         }
         if case .candidate(let heard?) = role, now - heard >= limit * 0.5 { role = .leader }
         switch role {
-        case .standby: return Beat(.standing, server: server, term: 0)
-        case .candidate: return Beat(.claiming, server: server, term: term)
-        case .leader: return Beat(.leading, server: server, term: term)
+        case .standby: return Beat(.standing, server: server, term: 0, sent: now)
+        case .candidate: return Beat(.claiming, server: server, term: term, sent: now)
+        case .leader: return Beat(.leading, server: server, term: term, sent: now)
         }
     }
 
@@ -95,7 +104,7 @@ package struct LeaseState: Sendable, Hashable {
             if beat.kind == .claiming, beat.term == term, role == .candidate(heard: nil) { role = .candidate(heard: now) }
             // While nothing came back, the silence of others told nothing.
             if role == .standby, leader == nil, now - (ownHeard ?? -.infinity) >= limit * 0.5 { since = now }
-            ownHeard = now
+            ownHeard = max(ownHeard ?? -.infinity, min(beat.sent ?? now, now))
             return
         }
         switch beat.kind {

@@ -105,8 +105,10 @@ extension LedgerFile {
             var image = LedgerImage(snapshot)
             var list: [(Decision, result: String?)] = []
             for record in recorded.records where record.seq > image.state.seq {
-                // A changed policy begins with a snapshot of its own.
-                if let own = try self.snapshot(of: number, seq: record.seq - 1, in: database), own.state.policy != image.state.policy {
+                // A changed policy begins with a snapshot of its own, and so does what was not heard of the leader.
+                if let own = try self.snapshot(of: number, seq: record.seq - 1, in: database),
+                    own.state.policy != image.state.policy || own.state.seq != image.state.seq
+                {
                     image = LedgerImage(own)
                 }
                 let decision = image.replay(record)

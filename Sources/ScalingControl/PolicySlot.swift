@@ -33,6 +33,10 @@ struct PolicySlot: Sendable {
     /// Why instances do not start, as the orchestrator says.
     var pending: String?
     var term = 0
+    /// What was decided last was decided here, or by an earlier life of this server: others may not know it.
+    var isOwn = false
+    /// Something was not heard, or was decided otherwise by another leader: what is remembered here is not what the leader remembers.
+    var isAstray = false
     var counts: [Decision.Outcome: Int] = [:]
     var sourceErrors = 0
     private var sinceSnapshot = 0
@@ -48,6 +52,7 @@ struct PolicySlot: Sendable {
         last = image.last
         result = image.result
         term = image.term
+        isOwn = true
         guard image.state.policy == plan.policy else {
             state.skip(to: image.state.seq)
             return

@@ -13,9 +13,12 @@ extension ScalingEngine {
     /// Subscribed until shutdown; a lost broker is waited for.
     func listen(to destination: Destination, until shutdown: ShutdownSignal) async {
         var pause = Duration.milliseconds(500)
+        let options = SubscriptionOptions(prefetch: 64) { event in
+            if event == .gap { self.state.withLock { $0.asks = true } }
+        }
         while !shutdown.isRequested, !Task.isCancelled {
             do {
-                try await binder.withSubscription(to: destination, group: nil, options: SubscriptionOptions(prefetch: 64)) { deliveries in
+                try await binder.withSubscription(to: destination, group: nil, options: options) { deliveries in
                     pause = .milliseconds(500)
                     if destination == ScalingEvents.destination { _ = await self.tell(.hello, ScalingEvents.object([])) }
                     while let delivery = try await deliveries.next(until: shutdown) {
@@ -38,7 +41,7 @@ extension ScalingEngine {
         switch ScalingEvents.kind(of: envelope) {
         case .report: takeReport(envelope.payload)
         case .drained: takeDrained(envelope.payload)
-        case .beat: takeBeat(envelope.payload)
+        case .beat: await takeBeat(envelope.payload)
         case .hello: if sender != configuration.server { await introduce() }
         case .signal: if sender != configuration.server { await follow(envelope.payload) }
         case .snapshot: if sender != configuration.server { await adopt(envelope.payload) }
@@ -127,7 +130,7 @@ extension ScalingEngine {
     static func payload(_ beat: LeaseState.Beat) -> [UInt8] {
         ScalingEvents.object([
             ("type", .string(ScalingEvents.Kind.beat.rawValue)), ("kind", .string(beat.kind.rawValue)), ("server", .string(beat.server)),
-            ("term", .number(String(beat.term))),
+            ("term", .number(String(beat.term))), ("sent", beat.sent.map { .number(String(Int64($0 * 1000))) } ?? .null),
         ])
     }
 
@@ -138,31 +141,55 @@ extension ScalingEngine {
             let (beat, term) = state.withLock { ($0.lease.beat(at: now.steady, wall: now.wall), $0.lease.term) }
             if beat.kind == .claiming, beat.term == term { try? await ledger.append([.term(term)], at: clock.wall()) }
             _ = await tell(.beat, Self.payload(beat))
+            let asks = state.withLock { state in
+                defer { state.asks = false }
+                return state.asks
+            }
+            if asks, await !tell(.hello, ScalingEvents.object([])) { state.withLock { $0.asks = true } }
             await shutdown.wait(atMost: configuration.beat)
         }
     }
 
-    private func takeBeat(_ payload: [UInt8]) {
+    private func takeBeat(_ payload: [UInt8]) async {
         guard let value = try? JSONReader.read(payload), let kind = value["kind"]?.string.flatMap(LeaseState.Beat.Kind.init(rawValue:)),
             let server = value["server"]?.string, let term = value["term"]?.integer, (0...Int64(1 << 53)).contains(term)
         else { return }
         let now = clock.steady()
-        state.withLock { $0.lease.heard(LeaseState.Beat(kind, server: server, term: Int(term)), at: now) }
+        let beat = LeaseState.Beat(kind, server: server, term: Int(term), sent: value["sent"]?.integer.map { Double($0) / 1000 })
+        let isClaim = state.withLock { state in
+            state.lease.heard(beat, at: now)
+            guard state.lease.yields(to: beat), state.handedOver != beat.term else { return false }
+            state.handedOver = beat.term
+            return true
+        }
+        if isClaim { await handOver(to: beat.term) }
+    }
+
+    /// A server claims to lead: it is told what was decided here and it may not have heard, so that it does not decide it once more. It has time to
+    /// take that over before it leads.
+    private func handOver(to claim: Int) async {
+        for index in plans.indices {
+            let (known, term, isOwn) = slots[index].withLock { ($0.state, $0.term, $0.isOwn) }
+            if isOwn { await tell(snapshot: known, in: term, claim: claim) }
+        }
+    }
+
+    private func tell(snapshot state: PolicyState, in term: Int, claim: Int? = nil) async {
+        guard state.seq > 0, let text = (try? JSONEncoder().encode(state)).flatMap({ String(data: $0, encoding: .utf8) }) else { return }
+        _ = await tell(
+            .snapshot, of: state.policy.name,
+            ScalingEvents.object([
+                ("type", .string(ScalingEvents.Kind.snapshot.rawValue)), ("policy", .string(state.policy.name)),
+                ("term", .number(String(term))), ("claim", claim.map { .number(String($0)) } ?? .null), ("state", .string(text)),
+            ]))
     }
 
     /// A server has just come: it is told what it could not hear.
     private func introduce() async {
         guard let term else { return }
-        let encoder = JSONEncoder()
         for index in plans.indices {
-            let (policy, state, override) = slots[index].withLock { ($0.state.policy.name, $0.state, $0.override) }
-            guard state.seq > 0, let text = (try? encoder.encode(state)).flatMap({ String(data: $0, encoding: .utf8) }) else { continue }
-            _ = await tell(
-                .snapshot, of: policy,
-                ScalingEvents.object([
-                    ("type", .string(ScalingEvents.Kind.snapshot.rawValue)), ("policy", .string(policy)), ("term", .number(String(term))),
-                    ("state", .string(text)),
-                ]))
+            let (known, override) = slots[index].withLock { ($0.state, $0.override) }
+            await tell(snapshot: known, in: term)
             if let override { await tell(override: override, of: index) }
         }
     }
@@ -172,18 +199,28 @@ extension ScalingEngine {
         return state.withLock { term >= $0.lease.term } ? term : nil
     }
 
+    /// Of a server that led before, for whoever claims to lead now: the term that it decided in.
+    private func isHandedOver(_ value: JSONValue) -> Int? {
+        guard term == nil, let claim = value["claim"]?.integer, let number = value["term"]?.integer, let term = Int(exactly: number)
+        else { return nil }
+        return state.withLock { claim == Int64($0.lease.term) } ? term : nil
+    }
+
     /// Takes over what a policy remembers at the leader, where more has been decided there than is known here.
     private func adopt(_ payload: [UInt8]) async {
-        guard let value = try? JSONReader.read(payload), let term = isFromLeader(value),
+        guard let value = try? JSONReader.read(payload), let term = isHandedOver(value) ?? isFromLeader(value),
             let index = value["policy"]?.string.flatMap({ places[$0] }),
             let text = value["state"]?.string,
             let known = try? JSONDecoder().decode(PolicyState.self, from: Data(text.utf8)), known.policy == plans[index].policy
         else { return }
         let now = now()
         let snapshot = slots[index].withLock { slot -> LedgerSnapshot? in
-            guard known.seq > slot.state.seq || term > slot.term else { return nil }
+            guard term > slot.term || term == slot.term && (known.seq > slot.state.seq || slot.isAstray && known.seq == slot.state.seq)
+            else { return nil }
             slot.state = known
             slot.term = term
+            slot.isOwn = false
+            slot.isAstray = false
             slot.instant = now.steady
             return LedgerSnapshot(policy: known.policy.name, term: term, time: now.wall, state: known, shadow: slot.shadow)
         }
@@ -198,15 +235,16 @@ extension ScalingEngine {
             let decision = try? DecisionJSON.read(value), let index = places[decision.policy]
         else { return }
         let instant = now().steady
-        let (entries, isMissing) = slots[index].withLock { slot -> ([LedgerEntry], Bool) in
-            guard decision.seq > slot.state.seq else { return ([], decision.seq < slot.state.seq && term > slot.term) }
-            let isMissing = decision.seq != slot.state.seq + 1
+        let (entries, isAstray) = slots[index].withLock { slot -> ([LedgerEntry], Bool) in
+            if decision.seq != slot.state.seq + 1, decision.seq > slot.state.seq || term > slot.term { slot.isAstray = true }
+            guard decision.seq > slot.state.seq else { return ([], slot.isAstray) }
+            slot.isOwn = false
             slot.state.skip(to: decision.seq - 1)
-            return (slot.decide(Observation(recordedIn: decision), at: instant, term: term).entries, isMissing)
+            return (slot.decide(Observation(recordedIn: decision), at: instant, term: term).entries, slot.isAstray)
         }
         if !entries.isEmpty { try? await ledger.append(entries, at: decision.time) }
         // Something was not heard: the leader tells it whole.
-        if isMissing { _ = await tell(.hello, ScalingEvents.object([])) }
+        if isAstray { state.withLock { $0.asks = true } }
     }
 
     /// Tells other servers what an operator wants.

@@ -68,6 +68,8 @@ package struct PolicyView: Sendable {
     package let policy: ScalingPolicy
     package let target: String
     package let last: Decision?
+    /// Of the leader that made the last decision; 0: none was made.
+    package let term: Int
     package let reports: [QueueReport]
     package let override: Override?
     /// The JSON text of the last result.
@@ -86,6 +88,7 @@ package struct PolicyView: Sendable {
         policy = plan.policy
         target = plan.targetName
         last = slot.last
+        term = slot.term
         reports = slot.reports
         override = slot.override.flatMap { $0.until > time ? $0 : nil }
         result = slot.result

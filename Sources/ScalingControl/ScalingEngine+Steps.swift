@@ -13,6 +13,8 @@ extension ScalingEngine {
     private func step(_ index: Int, in term: Int) async {
         let plan = plans[index]
         let observed = await observe(index)
+        // The orchestrator may have taken longer than this server leads.
+        guard self.term == term else { return }
         guard let (decision, entries) = decide(index, observed, in: term) else { return }
         do {
             try await ledger.append(entries, at: decision.time)
@@ -76,6 +78,8 @@ extension ScalingEngine {
             let observation = slot.observation(
                 slot.reports, readAt: slot.readAt ?? now.steady, target: observed.target, isTold: plan.target == nil, now: now,
                 resources: resources, parameters: parameters)
+            slot.isOwn = true
+            slot.isAstray = false
             return slot.decide(observation, at: now.steady, term: term)
         }
     }

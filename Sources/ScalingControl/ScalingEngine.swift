@@ -53,6 +53,10 @@ package final class ScalingEngine: Service {
         /// The term to lead in, where nobody else can.
         var aloneTerm: Int?
         var isOpen = false
+        /// The leader is asked with the next beat for what was not heard.
+        var asks = false
+        /// The claim that was told last what only this server knows.
+        var handedOver = 0
         var busySources: Set<Int> = []
         var hinted: Set<Int> = []
         var wake: ShutdownSignal?
