@@ -165,9 +165,8 @@ let scaling: [Target] = [
     tests(
         "ScalingControlTests",
         [
-            "ScalingControl", "Autoscaler", "HTTP", "JSON", "Lifecycle", "LocalBinder", "Locking", "RedisBinder", "ScalingFormats",
-            "Streams",
-            "Telemetry",
+            "ScalingControl", "Autoscaler", "HTTP", "JSON", "KafkaBinder", "Lifecycle", "LocalBinder", "Locking", "RabbitMQBinder",
+            "RedisBinder", "ScalingFormats", "Streams", "Telemetry",
         ]),
     tests("ScalingFormatsTests", ["ScalingFormats", "Autoscaler", "ConfigModel", "JSON", "Settings"]),
 ]
