@@ -113,6 +113,8 @@ extension PolicyState {
         if !views.allSatisfy(\.isEmpty) { lastBusy = clock }
         // A count that was not ordered here is taken as if it had been asked for: nothing is known of why.
         if let fresh { demand.ask(fresh, at: clock, keeping: policy.downWindow) }
+        // Where there is none to begin with, the idle time keeps none.
+        if fresh == 0, !views.contains(where: \.isBusy) { lastBusy = clock - policy.idle }
         return !views.isEmpty && clock - lastBusy >= policy.idle
     }
 

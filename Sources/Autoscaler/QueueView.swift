@@ -11,6 +11,9 @@ struct QueueView: Sendable {
     /// Nothing waits, is in hand or arrives.
     var isEmpty: Bool { isKnown && reading.backlog.value == 0 && latest == 0 }
 
+    /// Something is known to wait, to be in hand or to arrive.
+    var isBusy: Bool { (reading.backlog.value ?? 0) > 0 || (latest ?? 0) > 0 }
+
     private var partitions: Int? {
         if let told = reading.partitions.value, told >= 1, told < 1e6 { return Int(told) }
         return condition.partitions
@@ -26,7 +29,8 @@ struct QueueView: Sendable {
                 kind: "queue", desired: 0, ceiling: partitions,
                 reason: "nothing waits, is in hand or arrived in `\(condition.destination)` for \(Phrase.duration(idleFor))")
         }
-        let needed = max(1, law.instances)
+        // Where nothing waits and nobody knows yet what comes, none is asked for: what is there stays, as always where something is unknown.
+        let needed = max(isKnown || backlog > 0 ? 1 : 0, law.instances)
         let desired = partitions.map { QueueLaw.quantised(needed, partitions: $0) } ?? needed
         var reason = isKnown ? "\(Phrase.number(law.arrivals)) messages/s come" : "nobody has told yet how many come"
         reason += " and \(Phrase.number(backlog)) wait or are in hand"

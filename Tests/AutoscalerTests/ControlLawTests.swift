@@ -83,6 +83,17 @@ import Testing
         #expect(fleet.poll(backlog: 1, arrivals: 1 / 15).desired == 1)
     }
 
+    @Test func `a policy that begins with none and an empty queue starts none`() {
+        var policy = Given.policy()
+        policy.minimum = 0
+        var fleet = Fleet(policy, count: 0)
+        for _ in 0..<20 { #expect(fleet.poll(backlog: 0).desired == 0) }
+        #expect(fleet.poll(backlog: 1).desired >= 1)
+        // One that was there before is kept for the idle time, since nobody knows what it did.
+        var before = Fleet(policy, count: 1)
+        #expect(before.poll(backlog: 0).desired == 1)
+    }
+
     @Test func `what is not known holds the count for ever, unless the policy names another after a time`() {
         var fleet = Fleet(Given.policy(minimum: 0), count: 7)
         fleet.poll(backlog: 0)
