@@ -126,7 +126,7 @@ let scaling: [Target] = [
         "Orchestrators",
         [
             "Autoscaler", "ConfigModel", "Crypto", "Files", "HTTP", "HTTPClient", "JSON", "Lifecycle", "Locking", "Processes",
-            "PropertyFormats", "ScalingFormats", "Streams", "Telemetry", "ThreadExecutor", "CPosix",
+            "PropertyFormats", "ScalingFormats", "Telemetry", "ThreadExecutor", "CPosix",
         ]),
     // Where the law has its numbers from: brokers, metrics servers, pages.
     library(

@@ -105,6 +105,7 @@ package final class BacklogSources: Service {
 
     /// Makes the groups that policies name in the embedded broker.
     private func prepare() async {
+        var backOff = BackOff(first: .milliseconds(500), longest: .seconds(15))
         for one in ownGroups {
             while !Task.isCancelled {
                 do throws(BinderError) {
@@ -113,7 +114,7 @@ package final class BacklogSources: Service {
                 } catch {
                     log.warning(
                         "a group could not be made", ["destination": one.destination.name, "group": one.group.name, "error": error.message])
-                    try? await Task.sleep(for: .seconds(1))
+                    try? await Task.sleep(for: backOff.next())  // between two tries
                 }
             }
         }

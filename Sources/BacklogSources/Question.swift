@@ -40,7 +40,7 @@ final class Question<Answer: Sendable>: Sendable {
         }
         return await withTaskCancellationHandler {
             let timer = Task { [weak self] in
-                try? await Task.sleep(for: limit)
+                try? await Task.sleep(for: limit)  // the limit itself: cancelled when the answer comes before
                 self?.giveUp(id)
             }
             defer { timer.cancel() }

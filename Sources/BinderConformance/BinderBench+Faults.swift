@@ -68,8 +68,7 @@ extension BinderBench {
                                 break
                             } catch {
                                 guard error.isRetriable else { throw error }
-                                // As a publisher pauses between two tries; a broker that is away answers at once.
-                                try await Task.sleep(for: .milliseconds(20))
+                                try await Task.sleep(for: .milliseconds(20))  // between two tries: a broker that is away refuses at once
                             }
                         }
                     }

@@ -187,16 +187,8 @@ package func demandEqual<T: Equatable>(_ left: [T], _ right: [T], _ what: @autoc
 
 /// Fails when `body` takes longer than `limit`.
 package func within<R: Sendable>(_ limit: Duration, _ what: String, _ body: @escaping @Sendable () async throws -> R) async throws -> R {
-    try await withThrowingTaskGroup(of: R.self) { group in
-        group.addTask { try await body() }
-        group.addTask {
-            try await Task.sleep(for: limit)  // the limit itself: cancelled when the body ends before
-            throw NotInTime(what: what, limit: limit)
-        }
-        defer { group.cancelAll() }
-        guard let first = try await group.next() else { throw CancellationError() }
-        return first
-    }
+    guard let result = try await withTimeLimit(limit, body) else { throw NotInTime(what: what, limit: limit) }
+    return result
 }
 
 extension BinderBench {

@@ -141,7 +141,7 @@ extension BusBridge {
                 log.warning(
                     "a message cannot be carried yet; trying again",
                     ["bridge": id, "from": sides[route.from].name, "to": target.name, "error": "\(error)"])
-                try? await Task.sleep(for: backOff.next())
+                try? await Task.sleep(for: backOff.next())  // between two tries
             }
         }
         return .ending

@@ -106,9 +106,8 @@ package final class BusBridge: Service {
                 }
             }
             group.addTask {
-                // An absent broker must not hold the process.
                 await life.shutdown.wait()
-                try? await Task.sleep(for: Self.lastLimit)
+                try? await Task.sleep(for: Self.lastLimit)  // the limit itself: an absent broker must not hold the process
             }
             await group.next()
             group.cancelAll()

@@ -181,16 +181,8 @@ extension EventBus {
 
     private func limited(_ handler: @escaping Handler, _ message: BusMessage) async throws -> Handled {
         let limit = configuration.handlerLimit
-        return try await withThrowingTaskGroup(of: Handled.self) { group in
-            group.addTask { try await handler(message) }
-            group.addTask {
-                try await Task.sleep(for: limit)
-                throw HandlerOverdue(limit: limit)
-            }
-            defer { group.cancelAll() }
-            guard let first = try await group.next() else { throw CancellationError() }
-            return first
-        }
+        guard let handled = try await withTimeLimit(limit, { try await handler(message) }) else { throw HandlerOverdue(limit: limit) }
+        return handled
     }
 
     private func acknowledge(_ event: BusEvent, _ receipt: Receipt) {
@@ -214,7 +206,7 @@ extension EventBus {
                 }
                 group.addTask {
                     await shutdown.wait()
-                    try? await Task.sleep(for: Self.lastWordLimit)
+                    try? await Task.sleep(for: Self.lastWordLimit)  // the limit itself: an absent broker must not hold the process
                     return false
                 }
                 let first = await group.next() ?? false

@@ -102,7 +102,7 @@ package struct BusRoutes: Sendable {
                 do throws(BinderError) { return .success(try await publish()) } catch { return .failure(error) }
             }
             group.addTask {
-                try? await Task.sleep(for: limit)
+                try? await Task.sleep(for: limit)  // the limit itself: cancelled when the broker answers before
                 return nil
             }
             let first = await group.next() ?? nil

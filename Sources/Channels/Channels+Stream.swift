@@ -42,7 +42,7 @@ extension Channels {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { [settings] in
                 while true {
-                    try await Task.sleep(for: settings.keepAlive)
+                    try await Task.sleep(for: settings.keepAlive)  // a line so often, so that nobody between takes the stream for dead
                     notices.tick()
                 }
             }

@@ -129,16 +129,10 @@ package final class Channels: Service {
     func limited<T: Sendable>(
         _ limit: Duration, _ body: @escaping @Sendable () async throws(BinderError) -> T
     ) async throws -> T {
-        try await withThrowingTaskGroup(of: T.self) { group in
-            group.addTask { try await body() }
-            group.addTask {
-                try await Task.sleep(for: limit)
-                throw BinderError(.timedOut, "the broker has not answered within \(limit); the event may or may not have arrived")
-            }
-            defer { group.cancelAll() }
-            guard let first = try await group.next() else { throw CancellationError() }
-            return first
+        guard let answer = try await withTimeLimit(limit, body) else {
+            throw BinderError(.timedOut, "the broker has not answered within \(limit); the event may or may not have arrived")
         }
+        return answer
     }
 
     // MARK: Groups

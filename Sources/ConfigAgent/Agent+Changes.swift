@@ -2,6 +2,7 @@ package import Bus
 import ConfigClient
 import ConfigModel
 import Glibc
+import Lifecycle
 import Processes
 import PropertyFormats
 import Telemetry
@@ -15,13 +16,13 @@ extension Agent {
 
     /// Brings the first configuration in force. Waits for a server where there is neither one nor a last known good.
     func begin() async throws {
-        var backoff = Backoff(first: .milliseconds(500), limit: .seconds(5))
+        var backOff = BackOff(first: .milliseconds(500), longest: .seconds(5))
         while client.snapshot == nil {
             do {
                 _ = try await update(minimumVersion: nil)
             } catch let error as ConfigError where error.isRetriable && !configuration.runsOnce {
                 log.warning("there is no configuration yet", ["reason": error.message])
-                try await Task.sleep(for: backoff.next())
+                try await Task.sleep(for: backOff.next())
             }
         }
         report()
@@ -124,20 +125,11 @@ extension Agent {
             }
         }
         let limit = configuration.checkLimit
-        let exit = await withTaskGroup(of: ProcessExit?.self) { group in
-            group.addTask {
-                for await exit in exits { return exit }
-                return nil
-            }
-            group.addTask {
-                try? await Task.sleep(for: limit)
-                return nil
-            }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
+        let exit = await withTimeLimit(limit) {
+            for await exit in exits { return exit as ProcessExit? }
+            return nil
         }
-        switch exit {
+        switch exit ?? nil {
         case .code(0): return
         case nil:
             child.endGroup(SIGKILL)

@@ -50,23 +50,3 @@ package final class AsyncGate: Sendable {
         next?.resume(returning: true)
     }
 }
-
-/// Waits that double up to a limit, each of them random between half and whole.
-package struct Backoff: Sendable {
-    private var wait: Duration
-    private let first: Duration
-    private let limit: Duration
-
-    package init(first: Duration, limit: Duration) {
-        wait = first
-        self.first = first
-        self.limit = limit
-    }
-
-    package mutating func next() -> Duration {
-        defer { wait = min(limit, wait * 2) }
-        return wait * Double.random(in: 0.5...1)
-    }
-
-    package mutating func reset() { wait = first }
-}

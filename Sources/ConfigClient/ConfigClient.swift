@@ -1,4 +1,5 @@
 import ConfigModel
+import Lifecycle
 import Locking
 package import Telemetry
 import ThreadExecutor
@@ -128,7 +129,7 @@ public final class ConfigClient: ConfigReader {
     }
 
     private func fetch(minimumVersion: String?, attempts: Int) async throws(ConfigError) -> Candidate {
-        var backoff = Backoff(first: .milliseconds(200), limit: .seconds(5))
+        var backOff = BackOff(first: .milliseconds(200), longest: .seconds(5))
         var tries = 1
         while true {
             do throws(ConfigError) {
@@ -146,7 +147,7 @@ public final class ConfigClient: ConfigReader {
                 if error.code != .cancelled { becameStale(error) }
                 guard error.isRetriable, tries < attempts else { throw error }
                 tries += 1
-                do { try await Task.sleep(for: backoff.next()) } catch { throw ConfigError(.cancelled, "the refresh was cancelled") }
+                do { try await Task.sleep(for: backOff.next()) } catch { throw ConfigError(.cancelled, "the refresh was cancelled") }
             }
         }
     }

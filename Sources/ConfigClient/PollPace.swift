@@ -1,7 +1,9 @@
+import Lifecycle
+
 /// The times at which a server is asked without an event.
 package struct PollPace: Sendable {
     private let client: ConfigClient
-    private var backoff = Backoff(first: .seconds(1), limit: .seconds(30))
+    private var backOff = BackOff(first: .seconds(1), longest: .seconds(30))
 
     init(_ client: ConfigClient) { self.client = client }
 
@@ -12,10 +14,10 @@ package struct PollPace: Sendable {
         let end = interval > .zero ? ContinuousClock.now + interval * Double.random(in: 0.9...1.1) : nil
         while true {
             if case .stale = client.state {
-                try await Task.sleep(for: min(backoff.next(), interval > .zero ? interval : .seconds(30)))
+                try await Task.sleep(for: min(backOff.next(), interval > .zero ? interval : .seconds(30)))
                 return
             }
-            backoff.reset()
+            backOff.reset()
             // Looked at now and then: a refresh by an event may fail meanwhile.
             let nap = Duration.seconds(2)
             guard let end else {

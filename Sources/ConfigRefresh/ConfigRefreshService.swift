@@ -52,15 +52,14 @@ package final class ConfigRefreshService: Service {
     }
 
     private func begin() async throws {
-        var pause = Duration.milliseconds(500)
+        var backOff = BackOff(first: .milliseconds(500), longest: .seconds(5))
         while client.snapshot == nil {
             do throws(ConfigError) {
                 try await client.start()
             } catch {
                 guard error.isRetriable else { throw error }
                 log.warning("there is no configuration yet", ["reason": error.message])
-                try await Task.sleep(for: pause * Double.random(in: 0.8...1.2))
-                pause = min(pause * 2, .seconds(5))
+                try await Task.sleep(for: backOff.next())  // between two tries
             }
         }
         report()

@@ -33,27 +33,29 @@ struct DrainAnswer: Service {
     func run(_ life: ServiceLife) async throws {
         life.started()
         _ = try await life.cancelOnShutdown {
-            var pause = Duration.milliseconds(500)
+            var backOff = BackOff(first: .milliseconds(500), longest: .seconds(15))
             while true {
-                do { try await listen() } catch {
+                let stood = ShutdownSignal()
+                do { try await listen { stood.request() } } catch {
                     try Task.checkCancellation()
                     log.warning("who wants this worker to drain cannot be heard; trying again", ["reason": "\(error)"])
                 }
-                try await Task.sleep(for: pause * Double.random(in: 0.8...1.2))
-                pause = min(pause * 2, .seconds(15))
+                if stood.isRequested { backOff.reset() }
+                try await Task.sleep(for: backOff.next())  // between two tries
             }
         }
     }
 
-    private func listen() async throws {
+    private func listen(_ stands: @escaping @Sendable () -> Void) async throws {
         try await binder.withSubscription(to: Self.destination, group: nil, options: SubscriptionOptions(prefetch: 16)) { deliveries in
+            stands()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     while true {
                         try await say([
                             .init("type", .string("autoscale.report")), .init("policy", .string(policy)), .init("drains", .boolean(true)),
                         ])
-                        try await Task.sleep(for: Self.interval)
+                        try await Task.sleep(for: Self.interval)  // so often it says that it takes part
                     }
                 }
                 defer { group.cancelAll() }

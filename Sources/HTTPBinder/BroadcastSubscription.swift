@@ -1,6 +1,7 @@
 internal import Dispatch
 internal import HTTP
 internal import HTTPClient
+internal import Lifecycle
 internal import Streams
 
 /// A broadcast subscription: an event stream that is opened again behind the last event that came.

@@ -1,5 +1,6 @@
 internal import HTTP
 internal import HTTPClient
+internal import Lifecycle
 internal import Streams
 
 /// Requests to another Carillon's event channels, and what their answers mean.

@@ -30,7 +30,7 @@ final class Engine: Sendable {
     func drain(within limit: Duration) async {
         let (core, watch, daemon, thread) = (self.core, self.watch, self.daemon, self.thread)
         try? await thread.run { watch.beginDrain() }
-        await Self.wait(upTo: limit) { await core.connections.allClosed.wait() }
+        _ = await withTimeLimit(limit) { await core.connections.allClosed.wait() }
         core.isStopping.store(true, ordering: .sequentiallyConsistent)
         let left = core.connections.all
         if !left.isEmpty { core.log.warning("connections were cut at the end of the drain", ["count": "\(left.count)"]) }
@@ -39,14 +39,5 @@ final class Engine: Sendable {
         thread.stop()
         let running = core.counters.tasks.load(ordering: .relaxed)
         if running > 0 { core.log.warning("handlers go on after their clients were cut", ["count": "\(running)"]) }
-    }
-
-    private static func wait(upTo limit: Duration, _ condition: @escaping @Sendable () async -> Void) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await condition() }
-            group.addTask { try? await Task.sleep(for: limit) }
-            await group.next()
-            group.cancelAll()
-        }
     }
 }

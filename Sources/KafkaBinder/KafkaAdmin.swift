@@ -76,7 +76,7 @@ final class KafkaAdmin: Sendable {
         let end = Monotonic.now + limit.nanoseconds
         repeat {
             if let count = try partitions(of: topic) { return count }
-            usleep(10_000)
+            usleep(10_000)  // between two looks, on a thread for questions
         } while Monotonic.now < end
         throw KafkaFailure(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "the topic \(topic) was created and has no leaders yet")
     }
@@ -86,7 +86,7 @@ final class KafkaAdmin: Sendable {
         let end = Monotonic.now + limit.nanoseconds
         while try partitions(of: topic) ?? 0 < count {
             guard Monotonic.now < end else { return false }
-            usleep(10_000)
+            usleep(10_000)  // between two looks, on a thread for questions
         }
         return true
     }
@@ -162,7 +162,7 @@ final class KafkaAdmin: Sendable {
             do throws(KafkaFailure) { return try offsetsOnce(place, of: partitions) } catch {
                 // Leaders that were just chosen, of a topic that was just made or a broker that just went, do not know it at once.
                 guard Self.passing.contains(error.code), Monotonic.now < end else { throw error }
-                usleep(20_000)
+                usleep(20_000)  // between two tries, on a thread for questions
             }
         }
     }

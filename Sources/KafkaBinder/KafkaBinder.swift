@@ -104,7 +104,7 @@ package final class KafkaBinder: Binder {
                 log.warning("deliveries in hand were not settled in time and go back to Kafka")
                 return
             }
-            try? await Task.sleep(for: .milliseconds(5))
+            try? await Task.sleep(for: .milliseconds(5))  // between two looks: nobody tells when the last one is answered
         }
     }
 
@@ -136,7 +136,7 @@ package final class KafkaBinder: Binder {
                 state.withLock { _ = $0.topics.remove(topic) }
                 guard isFirst else { throw error }
                 isFirst = false
-                do { try await Task.sleep(for: KafkaAdmin.noticeTime) } catch {
+                do { try await Task.sleep(for: KafkaAdmin.noticeTime) } catch {  // readers are to notice that the topic is gone
                     throw BinderError(.cancelled, "the publish was cancelled; the event has not arrived")
                 }
                 try await know(topic)
@@ -173,7 +173,7 @@ package final class KafkaBinder: Binder {
             do throws(BinderError) { return try await look(for: topic, partitions: wanted, until: deadline) } catch {
                 // One answer that did not come in time is no reason to give up the event.
                 guard error.isRetriable, !Task.isCancelled, Monotonic.now < deadline else { throw error }
-                try? await Task.sleep(for: .milliseconds(100))
+                try? await Task.sleep(for: .milliseconds(100))  // between two tries
             }
         }
     }

@@ -1,5 +1,6 @@
 import CRDKafka
 import Glibc
+import Lifecycle
 import Locking
 import Streams
 import Telemetry

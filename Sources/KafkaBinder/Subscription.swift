@@ -1,3 +1,4 @@
+import Lifecycle
 import Locking
 import Streams
 import Telemetry

@@ -46,12 +46,7 @@ package final class ShutdownSignal: Sendable {
 
     /// Returns when the request was given, `limit` is over or the calling task is cancelled.
     package func wait(atMost limit: Duration) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.wait() }
-            group.addTask { try? await Task.sleep(for: limit) }
-            await group.next()
-            group.cancelAll()
-        }
+        _ = await withTimeLimit(limit) { await self.wait() }
     }
 
     /// Returns when one of them was given or the calling task is cancelled.

@@ -1,5 +1,6 @@
 import CPosix
 import Glibc
+import Lifecycle
 import Locking
 import Streams
 import Synchronization

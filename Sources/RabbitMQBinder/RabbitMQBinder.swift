@@ -81,7 +81,7 @@ package final class RabbitMQBinder: Binder {
             let threads = state.withLock { $0.subscriptions.values.map(\.thread) }
             publishing.cutWhenStuck()
             for thread in threads { thread.cutWhenStuck() }
-            try? await Task.sleep(for: .milliseconds(250))
+            try? await Task.sleep(for: .milliseconds(250))  // between two looks
         }
     }
 
@@ -99,7 +99,7 @@ package final class RabbitMQBinder: Binder {
                 log.warning("deliveries in hand were not settled in time and go back to RabbitMQ")
                 return
             }
-            try? await Task.sleep(for: .milliseconds(5))
+            try? await Task.sleep(for: .milliseconds(5))  // between two looks: nobody tells when the last one is answered
         }
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Lifecycle
 import Locking
 import Streams
 import Synchronization

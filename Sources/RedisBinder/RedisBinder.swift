@@ -112,7 +112,7 @@ package final class RedisBinder: Binder {
                 log.warning("deliveries in hand were not settled in time and go back to Redis")
                 return
             }
-            try? await Task.sleep(for: .milliseconds(5))
+            try? await Task.sleep(for: .milliseconds(5))  // between two looks: nobody tells when the last one is answered
         }
     }
 

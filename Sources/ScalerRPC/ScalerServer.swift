@@ -142,7 +142,7 @@ package final class ScalerServer: Service {
                 return request
             }
             group.addTask {
-                do { try await Task.sleep(for: limit) } catch { return nil }
+                do { try await Task.sleep(for: limit) } catch { return nil }  // the limit itself
                 // With the call, the wait for its request ends.
                 await call.finish(RPCStatus(.deadlineExceeded, "the request did not come within \(limit)"))
                 return nil

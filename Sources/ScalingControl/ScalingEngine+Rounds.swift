@@ -52,7 +52,7 @@ extension ScalingEngine {
     func ask(_ source: Int, _ queues: Set<Int>) async {
         let limit = readLimit
         // A source that keeps no time itself is not waited for.
-        let answer = await within(limit + .seconds(1)) { [source = sources[source]] in await source.read(queues, within: limit) }
+        let answer = await withTimeLimit(limit + .seconds(1)) { [source = sources[source]] in await source.read(queues, within: limit) }
         let reports =
             answer ?? Dictionary(uniqueKeysWithValues: queues.map { ($0, .unknown("\(sources[source].name) did not answer in time")) })
         let readAt = clock.steady()
@@ -108,20 +108,6 @@ extension ScalingEngine {
             await signal.wait()
         }
         return []
-    }
-
-    /// Nil when the time is over; what is under way is cancelled and not waited for longer than it takes to notice.
-    func within<R: Sendable>(_ limit: Duration, _ body: @escaping @Sendable () async -> R) async -> R? {
-        await withTaskGroup(of: R?.self) { group in
-            group.addTask { await body() }
-            group.addTask {
-                try? await Task.sleep(for: limit)
-                return nil
-            }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
-        }
     }
 }
 

@@ -43,7 +43,7 @@ extension ScalingEngine {
                 self.round(begin)
                 // After a pause of the whole machine one round is made, not all that were missed.
                 next = max(next + .milliseconds(Int64(self.configuration.poll * 1000)), pace.now)
-                try? await Task.sleep(until: next, clock: pace)
+                try? await Task.sleep(until: next, clock: pace)  // the poll itself
             }
         }
     }
@@ -53,7 +53,7 @@ extension ScalingEngine {
         await withShieldedTasks(until: shutdown) { begin in
             while !shutdown.isRequested, !Task.isCancelled {
                 for index in await self.hints() { begin { await self.look(at: index) } }
-                try? await Task.sleep(for: .milliseconds(200))
+                try? await Task.sleep(for: .milliseconds(200))  // what comes meanwhile is looked at together
             }
         }
     }
@@ -90,7 +90,7 @@ extension ScalingEngine {
             do { try await ledger.forget(before: clock.wall() - configuration.keep) } catch {
                 log.warning("old decisions cannot be forgotten", ["reason": "\(error)"])
             }
-            try? await Task.sleep(for: .seconds(600))
+            try? await Task.sleep(for: .seconds(600))  // what is too old may lie that much longer
         }
     }
 }

@@ -1,4 +1,5 @@
 internal import Autoscaler
+internal import Lifecycle
 internal import Locking
 internal import Streams
 internal import Telemetry
@@ -59,8 +60,8 @@ extension ScalingEngine {
     /// One call of an orchestrator, among few of its kind, within a limit.
     private func asked<R: Sendable>(_ target: any ScalingTarget, _ body: @escaping @Sendable () async -> R) async -> R? {
         let limit = Duration.milliseconds(Int64(max(configuration.poll, 5) * 1000))
-        guard let permits = permits[Self.kind(target)] else { return await within(limit, body) }
-        return await permits.with { await within(limit, body) }
+        guard let permits = permits[Self.kind(target)] else { return await withTimeLimit(limit, body) }
+        return await permits.with { await withTimeLimit(limit, body) }
     }
 
     // MARK: Deciding
@@ -176,7 +177,7 @@ extension ScalingEngine {
             do throws(BinderError) { return .success(try await binder.publish(envelope, to: destination)) } catch { return .failure(error) }
         }
         // The embedded broker answers from this process: a limit for each of thousands of events would cost more than they do.
-        let answer = isRemote ? await within(.seconds(5), publish) : await publish()
+        let answer = isRemote ? await withTimeLimit(.seconds(5), publish) : await publish()
         let problem: String
         switch answer {
         case .success: return true

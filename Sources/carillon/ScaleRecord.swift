@@ -57,12 +57,7 @@ struct ScaleRecord: Service {
             try await group.runUntilSignal()
             return 0
         }
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { try await group.runUntilSignal() }
-            tasks.addTask { try await Task.sleep(for: limit) }
-            _ = try await tasks.next()
-            tasks.cancelAll()
-        }
+        _ = try await withTimeLimit(limit) { try await group.runUntilSignal() }
         return 0
     }
 
@@ -72,7 +67,7 @@ struct ScaleRecord: Service {
             var recorder = HistoryRecorder()
             while true {
                 if let (report, time) = try await next(), let line = recorder.line(of: report, at: time) { try write(line) }
-                try await Task.sleep(for: pause)
+                try await Task.sleep(for: pause)  // between two readings
             }
         }
     }

@@ -9,14 +9,6 @@ import Testing
 
 /// What the adapters share.
 @Suite(.timeLimit(.minutes(2))) struct RemoteTests {
-    @Test func `pauses grow while nothing succeeds, and begin anew`() {
-        var pace = Pace(RemoteLimits(firstPause: .seconds(1), longestPause: .seconds(5)))
-        #expect((0..<5).map { _ in pace.pause(after: false) } == [1, 2, 4, 5, 5].map { .seconds($0) })
-        #expect(pace.pause(after: true) == .seconds(1))
-        #expect(pace.pause(after: false) == .seconds(1))
-        #expect(pace.pause(after: false) == .seconds(2))
-    }
-
     @Test func `a file is read again when what is known of it is old, and stays what it was while it is away`() async throws {
         try await withTemporaryFolder { folder in
             let path = folder + "/token"

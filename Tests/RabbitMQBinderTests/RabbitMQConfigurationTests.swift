@@ -103,22 +103,6 @@ import Testing
             #expect(!skipped)
         }
     }
-
-    @Test func `pauses double up to their cap, with jitter`() {
-        var generator = Seeded(state: 1)
-        var backOff = BackOff(first: .milliseconds(100), longest: .seconds(2))
-        let whole: [Duration] = [
-            .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .milliseconds(1600), .seconds(2), .seconds(2),
-        ]
-        for pause in whole {
-            let next = backOff.next(using: &generator)
-            #expect(next >= pause / 2 && next <= pause)
-        }
-        for _ in 0..<100 { _ = backOff.next(using: &generator) }
-        backOff.reset()
-        let first = backOff.next(using: &generator)
-        #expect(first <= .milliseconds(100))
-    }
 }
 
 struct Seeded: RandomNumberGenerator {

@@ -40,7 +40,7 @@ extension LocalSupervisor {
                 if let next = nextMoment, armed.map({ next < $0 }) ?? true {
                     armed = next
                     group.addTask { [input] in
-                        do { try await Task.sleep(for: max(.zero, next - Self.now)) } catch { return }
+                        do { try await Task.sleep(for: max(.zero, next - Self.now)) } catch { return }  // a timer: what is due then
                         input.yield(.moment(next))
                     }
                 }
@@ -56,7 +56,7 @@ extension LocalSupervisor {
             do { return try PolicyLock(settings.lockPath) } catch let taken as PolicyLock.Taken {
                 if ContinuousClock.now >= end { throw taken }
             }
-            try await Task.sleep(for: .milliseconds(50))
+            try await Task.sleep(for: .milliseconds(50))  // between two looks: a lock of another process tells nobody
         }
     }
 

@@ -1,4 +1,4 @@
-internal import Streams
+internal import Lifecycle
 
 /// How long things may take, or must, that local workers do.
 package struct WorkerTiming: Sendable, Hashable {
