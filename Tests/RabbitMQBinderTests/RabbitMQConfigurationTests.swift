@@ -1,4 +1,5 @@
 import Streams
+import TestSupport
 import Testing
 
 @testable import RabbitMQBinder
@@ -62,7 +63,7 @@ import Testing
     }
 
     @Test func `acknowledgements tell of every finished delivery exactly once, in any order`() {
-        var generator = Seeded(state: 7)
+        var generator = SplitMix(state: 7)
         for _ in 0..<500 {
             let count = UInt64.random(in: 1...60, using: &generator)
             var tags = UnsettledTags()
@@ -105,7 +106,7 @@ import Testing
     }
 
     @Test func `pauses double up to their cap, with jitter`() {
-        var generator = Seeded(state: 1)
+        var generator = SplitMix(state: 1)
         var backOff = BackOff(first: .milliseconds(100), longest: .seconds(2))
         let whole: [Duration] = [
             .milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800), .milliseconds(1600), .seconds(2), .seconds(2),
@@ -118,16 +119,5 @@ import Testing
         backOff.reset()
         let first = backOff.next(using: &generator)
         #expect(first <= .milliseconds(100))
-    }
-}
-
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }
