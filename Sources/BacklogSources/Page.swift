@@ -1,3 +1,4 @@
+internal import Autoscaler
 internal import HTTP
 internal import HTTPClient
 internal import JSON
@@ -27,6 +28,23 @@ struct Page: Sendable {
         do { return try JSONReader.read(response.body) } catch {
             guard response.isSuccess else { throw Problem(text: "\(shown) answered \(response.status), which tells no numbers") }
             throw Problem(text: "\(shown) answered with something else than JSON: \(error)")
+        }
+    }
+}
+
+extension QueueReport {
+    /// From what pages told of a queue: without its backlog nothing is known, without its counter the rest is. `published` nil: nobody asks for it.
+    init(backlog: Result<Double, Page.Problem>, published: Result<Double, Page.Problem>?, age: Seconds) {
+        switch backlog {
+        case .failure(let problem):
+            self = .unknown(problem.text)
+            return
+        case .success(let count): self.init(QueueReading(backlog: Reading(count, age: age)))
+        }
+        switch published {
+        case .success(let count): reading.published = Reading(count, age: age)
+        case .failure(let problem): self.problem = problem.text
+        case nil: break
         }
     }
 }

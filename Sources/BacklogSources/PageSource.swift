@@ -32,23 +32,12 @@ package struct PageSource: BacklogSource {
         do throws(Page.Problem) {
             let document = try await page.get(url, within: limit)
             let age = start.duration(to: .now) / .seconds(1)
-            return queues.reduce(into: [:]) { $0[$1] = report(of: $1, in: document, age: age) }
+            return queues.reduce(into: [:]) { reports, queue in
+                reports[queue] = QueueReport(
+                    backlog: number(queue.backlog, in: document), published: queue.published.map { number($0, in: document) }, age: age)
+            }
         } catch {
             return queues.reduce(into: [:]) { $0[$1] = .unknown(error.text) }
-        }
-    }
-
-    private func report(of queue: Queue, in document: JSONValue, age: Seconds) -> QueueReport {
-        switch number(queue.backlog, in: document) {
-        case .failure(let problem): return .unknown(problem.text)
-        case .success(let backlog):
-            var report = QueueReport(QueueReading(backlog: Reading(backlog, age: age)))
-            guard let published = queue.published else { return report }
-            switch number(published, in: document) {
-            case .success(let count): report.reading.published = Reading(count, age: age)
-            case .failure(let problem): report.problem = problem.text
-            }
-            return report
         }
     }
 

@@ -48,21 +48,9 @@ package struct PrometheusSource: BacklogSource {
             return numbers
         }
         let age = start.duration(to: .now) / .seconds(1)
-        return queues.reduce(into: [:]) { $0[$1] = report(of: $1, numbers, age: age) }
-    }
-
-    private func report(of queue: Queue, _ numbers: [String: Result<Double, Page.Problem>], age: Seconds) -> QueueReport {
-        switch numbers[queue.backlog] {
-        case .failure(let problem): return .unknown(problem.text)
-        case nil: return .unknown("\(name) was not asked")
-        case .success(let backlog):
-            var report = QueueReport(QueueReading(backlog: Reading(backlog, age: age)))
-            switch queue.published.flatMap({ numbers[$0] }) {
-            case .success(let count): report.reading.published = Reading(count, age: age)
-            case .failure(let problem): report.problem = problem.text
-            case nil: break
-            }
-            return report
+        return queues.reduce(into: [:]) { reports, queue in
+            guard let backlog = numbers[queue.backlog] else { return reports[queue] = .unknown("\(name) was not asked") }
+            reports[queue] = QueueReport(backlog: backlog, published: queue.published.flatMap { numbers[$0] }, age: age)
         }
     }
 

@@ -56,7 +56,7 @@ static inline int carillon_gate(int ends[2]) { return socketpair(AF_UNIX, SOCK_S
 
 /// A process, in a group of its own, that waits for a byte at `gate` and then becomes `program`; when the other end is closed without one, it
 /// ends. posix_spawn has no such pause. Between fork and exec it calls only what POSIX allows there: other threads may hold any lock.
-static inline pid_t carillon_fork_behind_gate(const char *program, char *const arguments[], char *const environment[], const char *folder, int gate) {
+static inline pid_t carillon_fork_behind_gate(const char *program, char *const arguments[], char *const environment[], int gate) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before); // no handler of ours may run in the child
@@ -80,7 +80,6 @@ static inline pid_t carillon_fork_behind_gate(const char *program, char *const a
         do count = read(3, &byte, 1);
         while (count < 0 && errno == EINTR);
         if (count != 1) _exit(0);
-        if (folder && chdir(folder) != 0) _exit(126);
         execve(program, arguments, environment);
         _exit(errno == ENOENT || errno == ENOTDIR ? 127 : 126);
     }

@@ -244,28 +244,6 @@ final class KafkaAdmin: Sendable {
         return all
     }
 
-    /// The partitions that each member of a group has; empty for a group that nobody has joined.
-    func members(of group: String) throws(KafkaFailure) -> [Set<TopicPartition>] {
-        let name = strdup(group)
-        defer { free(name) }
-        var names: [UnsafePointer<CChar>?] = [UnsafePointer(name)]
-        return try request("asking for members of group \(group)", RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS) { options, queue in
-            rd_kafka_DescribeConsumerGroups(handle.raw, &names, 1, options, queue)
-        } read: { event throws(KafkaFailure) in
-            var count = 0
-            let results = rd_kafka_DescribeConsumerGroups_result_groups(rd_kafka_event_DescribeConsumerGroups_result(event), &count)
-            guard count > 0, let description = results?[0] else { throw KafkaFailure(RD_KAFKA_RESP_ERR__FAIL, doing: "group \(group)") }
-            if let error = rd_kafka_ConsumerGroupDescription_error(description), rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR {
-                throw KafkaFailure(rd_kafka_error_code(error), doing: "asking for members of group \(group)")
-            }
-            return (0..<rd_kafka_ConsumerGroupDescription_member_count(description)).map { index in
-                let member = rd_kafka_ConsumerGroupDescription_member(description, index)
-                let assignment = rd_kafka_MemberDescription_assignment(member)
-                return Set(PartitionOffset.read(rd_kafka_MemberAssignment_partitions(assignment)).map(\.place))
-            }
-        }
-    }
-
     // MARK: Requests
 
     func request<R>(

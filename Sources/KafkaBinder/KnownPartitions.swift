@@ -57,7 +57,7 @@ extension KafkaAdmin {
         return counts
     }
 
-    /// The partitions that each member of each group has, by one request for each coordinator.
+    /// The partitions that each member of each group has, none for a group that nobody has joined, by one request for each coordinator.
     func members(ofEach groups: [String]) throws(KafkaFailure) -> [String: Result<[Set<TopicPartition>], KafkaFailure>] {
         guard !groups.isEmpty else { return [:] }
         let copies = groups.map { strdup($0) }

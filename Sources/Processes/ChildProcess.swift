@@ -19,8 +19,8 @@ package final class ChildProcess: Sendable {
         /// Whether the whole group is to end with the process.
         var endsGroup = false
     }
-    /// Keeps the source; Dispatch allows every call on it from any thread.
-    private final class Watch: @unchecked Sendable {
+    /// Keeps the source.
+    private final class Watch: @unchecked Sendable {  // Dispatch allows every call on a source from any thread
         let source: any DispatchSourceRead
         let descriptor: Int32
         init(_ source: any DispatchSourceRead, _ descriptor: Int32) {

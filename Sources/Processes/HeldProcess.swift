@@ -12,7 +12,7 @@ package final class HeldProcess: Sendable {
     /// group of its own. Blocks for as long as the system takes to make a process.
     ///
     /// A command that turns out not to be there when it is released ends with status 127, one that cannot be run with 126.
-    package init(_ arguments: [String], environment: [String: String], folder: String? = nil) throws(ChildProcess.Failure) {
+    package init(_ arguments: [String], environment: [String: String]) throws(ChildProcess.Failure) {
         let name = arguments.first ?? ""
         guard !name.isEmpty, !arguments.contains(where: { $0.utf8.contains(0) }) else {
             throw ChildProcess.Failure(command: name, number: EINVAL)
@@ -23,7 +23,7 @@ package final class HeldProcess: Sendable {
         defer { close(ends[1]) }
         let (identifier, number) = ChildProcess.withCStrings(arguments) { arguments in
             ChildProcess.withCStrings(environment.map { "\($0.key)=\($0.value)" }) { environment in
-                let identifier = carillon_fork_behind_gate(program, arguments, environment, folder, ends[1])
+                let identifier = carillon_fork_behind_gate(program, arguments, environment, ends[1])
                 return (identifier, errno)
             }
         }

@@ -52,7 +52,7 @@ import Testing
             ("three", ["{destination: other, group: workers, wait: 60s}"]),
         ])
         let sources = try BacklogSources(policies, embedded: binder)
-        let hints = Hints<String>()
+        let hints = Recorded<String>()
         try await beside(sources) {
             let orders = try queue("orders")
             try await binder.prepare(group: orders.group, of: orders.destination)

@@ -52,7 +52,7 @@ import Testing
                 let (orders, pay, other) = (try queue("orders"), try queue("pay"), try queue("other"))
                 for one in [orders, pay, other] { try await binder.prepare(group: one.group, of: one.destination) }
                 _ = try await binder.publish(Envelope(text: "before"), to: pay.destination)
-                let hints = Hints<DestinationGroup>()
+                let hints = Recorded<DestinationGroup>()
                 let source = BrokerSource(name: "the embedded broker", binder)
                 let watching = Task { await source.watch([orders, pay]) { hints.add($0) } }
                 // What has something to do already is told at the begin; then the watch stands.

@@ -58,13 +58,6 @@ final class FakeReporting: BacklogReporting {
     }
 }
 
-/// What was told, in order.
-final class Hints<Value: Sendable & Hashable>: Sendable {
-    private let values = Locked<[Value]>([])
-    func add(_ value: Value) { values.withLock { $0.append(value) } }
-    var all: [Value] { values.withLock { $0 } }
-}
-
 func queue(_ destination: String, _ group: String = "workers") throws -> DestinationGroup {
     DestinationGroup(try Destination(destination), try ConsumerGroup(group))
 }

@@ -11,24 +11,9 @@ func withServer<R: Sendable>(
 ) async throws -> R {
     let configuration = HTTPServerConfiguration(port: 0, tls: tls, limits: limits, threads: threads, drainTime: drainTime)
     let server = HTTPServer(configuration: configuration, handler: handler, metrics: metrics)
-    let shutdown = ShutdownSignal()
-    let started = ShutdownSignal()
-    let ended = ShutdownSignal()
-    let task = Task {
-        defer {
-            started.request()
-            ended.request()
-        }
-        try await server.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() }))
+    return try await RunningService.with(server) { running in
+        try await body(RunningServer(port: server.port, shutdown: running.shutdown, ended: running.ended))
     }
-    await started.wait()
-    let result: Result<R, any Error>
-    do { result = .success(try await body(RunningServer(port: server.port, shutdown: shutdown, ended: ended))) } catch {
-        result = .failure(error)
-    }
-    shutdown.request()
-    try await task.value
-    return try result.get()
 }
 
 struct RunningServer: Sendable {

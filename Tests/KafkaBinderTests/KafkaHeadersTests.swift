@@ -1,4 +1,5 @@
 import Streams
+import TestSupport
 import Testing
 
 @testable import KafkaBinder
@@ -93,7 +94,7 @@ import Testing
     }
 
     @Test func `no bytes that a peer sends trap the reader`() {
-        var generator = Seeded(state: 3)
+        var generator = SplitMix(state: 3)
         let classes = [
             "java.lang.String", "java.lang.Integer", "java.lang.Double", "java.util.Date", "java.util.ArrayList", "[B", "x.Y",
             "org.springframework.util.MimeType",

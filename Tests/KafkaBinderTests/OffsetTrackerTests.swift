@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import KafkaBinder
@@ -76,7 +77,7 @@ import Testing
     }
 
     @Test func `no order of settlements loses an offset or tells one twice`() {
-        var generator = Seeded(state: 11)
+        var generator = SplitMix(state: 11)
         for _ in 0..<300 {
             var tracker = OffsetTracker(start: 0)
             var open: Set<Int64> = []
@@ -121,17 +122,5 @@ import Testing
         let back = OffsetNotes(base: 0, text: notes.text)
         #expect(back.runs == Array(notes.runs.prefix(back.runs.count)))
         #expect(back.runs.count > 500)
-    }
-}
-
-/// The same numbers in every run.
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

@@ -1,5 +1,6 @@
 import Autoscaler
 import Processes
+import TestSupport
 import Testing
 
 @testable import Orchestrators

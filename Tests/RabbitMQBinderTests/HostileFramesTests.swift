@@ -1,5 +1,6 @@
 import CRabbitMQ
 import Streams
+import TestSupport
 import Testing
 
 @testable import RabbitMQBinder
@@ -7,7 +8,7 @@ import Testing
 /// What a broken or hostile broker may send must end as an error of the connection, never as a trap.
 @Suite struct HostileFramesTests {
     @Test func `ten thousand random property blocks are read or refused`() {
-        var generator = Seeded(state: 3)
+        var generator = SplitMix(state: 3)
         let arena = AMQPArena()
         var readable = 0
         for round in 0..<10_000 {
@@ -35,7 +36,7 @@ import Testing
     }
 
     /// A table of random fields, its length in front.
-    private static func table(using generator: inout Seeded, depth: Int) -> [UInt8] {
+    private static func table(using generator: inout SplitMix, depth: Int) -> [UInt8] {
         var fields: [UInt8] = []
         for index in 0..<Int.random(in: 0...5, using: &generator) {
             fields += [2, UInt8(ascii: "h"), UInt8(48 + index)] + field(using: &generator, depth: depth)
@@ -43,7 +44,7 @@ import Testing
         return length(fields) + fields
     }
 
-    private static func field(using generator: inout Seeded, depth: Int) -> [UInt8] {
+    private static func field(using generator: inout SplitMix, depth: Int) -> [UInt8] {
         func noise(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) } }
         let sizes: [(String, Int)] = [
             ("t", 1), ("b", 1), ("B", 1), ("s", 2), ("u", 2), ("I", 4), ("i", 4), ("l", 8), ("L", 8), ("f", 4), ("d", 8), ("D", 5),
@@ -70,7 +71,7 @@ import Testing
     }
 
     @Test func `frames in any order and length are put together or refused`() {
-        var generator = Seeded(state: 5)
+        var generator = SplitMix(state: 5)
         let arena = AMQPArena()
         var properties = amqp_basic_properties_t()
         properties._flags = AMQPFlag.messageID

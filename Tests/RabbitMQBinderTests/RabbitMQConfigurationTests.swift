@@ -1,4 +1,5 @@
 import Streams
+import TestSupport
 import Testing
 
 @testable import RabbitMQBinder
@@ -62,7 +63,7 @@ import Testing
     }
 
     @Test func `acknowledgements tell of every finished delivery exactly once, in any order`() {
-        var generator = Seeded(state: 7)
+        var generator = SplitMix(state: 7)
         for _ in 0..<500 {
             let count = UInt64.random(in: 1...60, using: &generator)
             var tags = UnsettledTags()
@@ -102,16 +103,5 @@ import Testing
             let skipped = tags.add(count + 2)
             #expect(!skipped)
         }
-    }
-}
-
-struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

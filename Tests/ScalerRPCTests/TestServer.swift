@@ -9,26 +9,9 @@ func withServer<R: Sendable>(
     log: Log = .silent, _ body: (RunningServer) async throws -> R
 ) async throws -> R {
     let server = ScalerServer(try ScalerListener(listen: listen, tls: tls), view: board, limits: limits, log: log)
-    let shutdown = ShutdownSignal()
-    let started = ShutdownSignal()
-    let ended = ShutdownSignal()
-    let task = Task {
-        defer {
-            started.request()
-            ended.request()
-        }
-        try await server.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() }))
+    return try await RunningService.with(server) { running in
+        try await body(RunningServer(port: server.port, shutdown: running.shutdown, ended: running.ended, task: running.task))
     }
-    await started.wait()
-    let result: Result<R, any Error>
-    do {
-        result = .success(try await body(RunningServer(port: server.port, shutdown: shutdown, ended: ended, task: task)))
-    } catch {
-        result = .failure(error)
-    }
-    shutdown.request()
-    try await task.value
-    return try result.get()
 }
 
 struct RunningServer: Sendable {

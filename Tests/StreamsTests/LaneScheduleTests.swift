@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Streams
@@ -55,16 +56,5 @@ import Testing
         #expect(schedule.count == 1)
         if let first { schedule.finish(first) }
         #expect(schedule.start()?.item == nil)
-    }
-}
-
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

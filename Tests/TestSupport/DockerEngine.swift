@@ -113,34 +113,10 @@ package final class DockerEngine: Sendable {
     @discardableResult
     package func docker(_ words: [String]) async throws -> String {
         let address = address
-        return try await Self.onThread {
-            let process = SpawnedProcess()
-            let output = Pipe()
-            process.executableURL = URL(filePath: "/usr/bin/docker")
-            process.arguments = ["-H", address] + words
-            process.standardInput = FileHandle.nullDevice
-            process.standardOutput = output
-            process.standardError = output
-            try process.run()
-            let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-            process.waitUntilExit()
-            guard process.terminationStatus == 0 else { throw DockerEngineError(text: "docker \(words.joined(separator: " ")): \(text)") }
-            return text
-        }
-    }
-
-    /// Away from the cooperative pool: the commands block.
-    private static func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-        try await withCheckedThrowingContinuation { continuation in
-            Thread { continuation.resume(with: Result { try body() }) }.start()
-        }
-    }
-    private static func onThread(_ body: @escaping @Sendable () -> Void) async {
-        await withCheckedContinuation { continuation in
-            Thread {
-                body()
-                continuation.resume()
-            }.start()
+        return try await onThread {
+            try SpawnedProcess.output(of: URL(filePath: "/usr/bin/docker"), ["-H", address] + words) {
+                DockerEngineError(text: "docker \($0)")
+            }
         }
     }
 }

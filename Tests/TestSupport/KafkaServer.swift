@@ -122,7 +122,7 @@ package final class KafkaServer: Sendable {
         let server = try await onThread { try start(nodes: nodes, settings: settings) }
         let result: Result<R, any Error>
         do { result = .success(try await body(server)) } catch { result = .failure(error) }
-        try await onThread { server.remove() }
+        await onThread { server.remove() }
         return try result.get()
     }
 
@@ -148,14 +148,14 @@ package final class KafkaServer: Sendable {
     @discardableResult
     package func tool(_ arguments: String...) async throws -> String {
         guard let folder else { throw KafkaServerError(text: "no tools for a cluster that others run") }
-        return try await Self.onThread {
+        return try await onThread {
             try Self.run([arguments[0], "--dir", folder.appending(path: "data").path] + arguments.dropFirst())
         }
     }
 
     private func verb(_ words: String...) async throws {
         guard let folder else { throw KafkaServerError(text: "a cluster that others run is not stopped") }
-        try await Self.onThread { _ = try Self.run(words + ["--dir", folder.appending(path: "data").path]) }
+        try await onThread { _ = try Self.run(words + ["--dir", folder.appending(path: "data").path]) }
     }
 
     private static func run(_ arguments: [String]) throws -> String {
@@ -180,13 +180,6 @@ package final class KafkaServer: Sendable {
             throw KafkaServerError(text: "\(arguments.joined(separator: " ")): \(complaint)\(text)")
         }
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
-    /// Away from the cooperative pool: the commands block.
-    private static func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-        try await withCheckedThrowingContinuation { continuation in
-            Thread { continuation.resume(with: Result { try body() }) }.start()
-        }
     }
 }
 

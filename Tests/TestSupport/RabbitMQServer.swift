@@ -91,7 +91,7 @@ package final class RabbitMQServer: Sendable {
     @discardableResult
     package func control(_ arguments: String...) async throws -> String {
         let folder = folder.path
-        return try await Self.onThread { try Self.run(["ctl", folder] + arguments) }
+        return try await onThread { try Self.run(["ctl", folder] + arguments) }
     }
 
     /// A port on loopback that nobody uses at the moment, from a range that the system does not take for outgoing connections: a server that is
@@ -117,51 +117,20 @@ package final class RabbitMQServer: Sendable {
 
     private func verb(_ verb: String) async throws {
         let folder = folder.path
-        try await Self.onThread { _ = try Self.run([verb, folder]) }
+        try await onThread { _ = try Self.run([verb, folder]) }
     }
 
     private func signal(_ number: Int32) async throws {
         let folder = folder.path
-        let text = try await Self.onThread { try Self.run(["pid", folder]) }
+        let text = try await onThread { try Self.run(["pid", folder]) }
         guard let process = pid_t(text), Foundation.kill(process, number) == 0 else {
             throw RabbitMQServerError(text: "no process \(text)")
         }
     }
 
     private static func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> String {
-        let process = SpawnedProcess()
-        process.executableURL = script
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        let output = Pipe()
-        let errors = Pipe()
-        process.standardOutput = output
-        process.standardError = errors
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-        let complaint = String(decoding: try errors.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
-            throw RabbitMQServerError(text: "\(arguments.joined(separator: " ")): \(complaint)\(text)")
-        }
+        let text = try SpawnedProcess.output(of: script, arguments, environment: environment) { RabbitMQServerError(text: $0) }
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
-    /// Away from the cooperative pool: the commands block.
-    private static func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-        try await withCheckedThrowingContinuation { continuation in
-            Thread { continuation.resume(with: Result { try body() }) }.start()
-        }
-    }
-
-    private static func onThread(_ body: @escaping @Sendable () -> Void) async {
-        await withCheckedContinuation { continuation in
-            Thread {
-                body()
-                continuation.resume()
-            }.start()
-        }
     }
 }
 

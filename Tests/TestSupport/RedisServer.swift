@@ -45,7 +45,7 @@ package final class RedisServer: Sendable {
         let server = try await onThread { try launched(arguments) }
         let result: Result<R, any Error>
         do { result = .success(try await body(server)) } catch { result = .failure(error) }
-        _ = try? await onThread { server.remove() }
+        await onThread { server.remove() }
         return try result.get()
     }
 
@@ -73,9 +73,9 @@ package final class RedisServer: Sendable {
     }
 
     /// As a crash does; the data stays for `start()`.
-    package func kill() async throws { try await Self.onThread { self.end() } }
+    package func kill() async throws { await onThread { self.end() } }
     /// On the same port and data; returns when it answers.
-    package func start() async throws { try await Self.onThread { try self.launch() } }
+    package func start() async throws { try await onThread { try self.launch() } }
     /// Freezes the process: its sockets stay open and nobody answers.
     package func pause() { signal(SIGSTOP) }
     package func resume() { signal(SIGCONT) }
@@ -85,7 +85,7 @@ package final class RedisServer: Sendable {
     package func command(_ words: String...) async throws -> String { try await command(words) }
 
     @discardableResult
-    package func command(_ words: [String]) async throws -> String { try await Self.onThread { try self.cli(words) } }
+    package func command(_ words: [String]) async throws -> String { try await onThread { try self.cli(words) } }
 
     private func signal(_ number: Int32) {
         if let process = running.withLock({ $0?.process }) { _ = Foundation.kill(process, number) }
@@ -151,13 +151,6 @@ package final class RedisServer: Sendable {
         let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         process.waitUntilExit()
         return text.trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
-    /// Away from the cooperative pool: the commands block.
-    private static func onThread<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
-        try await withCheckedThrowingContinuation { continuation in
-            Thread { continuation.resume(with: Result { try body() }) }.start()
-        }
     }
 }
 

@@ -1,41 +1,29 @@
 package import HTTP
 package import HTTPServer
-import Lifecycle
 
 /// A real server on a loopback port, for tests that stop it and start it again.
 package final class TestHTTPServer: Sendable {
     package let port: Int
-    private let shutdown: ShutdownSignal
-    private let task: Task<Void, any Error>
+    private let running: RunningService
 
-    private init(port: Int, shutdown: ShutdownSignal, task: Task<Void, any Error>) {
+    private init(port: Int, _ running: RunningService) {
         self.port = port
-        self.shutdown = shutdown
-        self.task = task
+        self.running = running
     }
 
     /// Returns when it listens. Port 0 is any free one.
     package static func start(_ handler: any HTTPHandler, port: Int = 0, tls: HTTPServerTLS? = nil) async throws -> TestHTTPServer {
         let server = HTTPServer(
             configuration: HTTPServerConfiguration(port: port, tls: tls, threads: 2, drainTime: .milliseconds(200)), handler: handler)
-        let shutdown = ShutdownSignal()
-        let started = ShutdownSignal()
-        let task = Task {
-            defer { started.request() }
-            try await server.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() }))
-        }
-        await started.wait()
-        if server.port == 0 { try await task.value }
-        return TestHTTPServer(port: server.port, shutdown: shutdown, task: task)
+        let running = await RunningService(server)
+        if server.port == 0 { try await running.task.value }
+        return TestHTTPServer(port: server.port, running)
     }
 
     package var url: String { "http://127.0.0.1:\(port)" }
 
     /// Returns when it has ended and its port is free.
-    package func stop() async throws {
-        shutdown.request()
-        try await task.value
-    }
+    package func stop() async throws { try await running.end() }
 
     /// Runs `body` beside a server, and stops it.
     package static func with<R>(

@@ -56,7 +56,7 @@ package final class KubernetesTarget: ScalingTarget {
         let object: JSONValue? = if let answer = await objectAnswer { try api.json(try answer.get()) } else { nil }
         var pods: JSONValue?
         if object == nil, scale.desired > 0 || scale.existing > 0 {
-            pods = try await self.pods(namespace, scale, api)
+            pods = try await self.pods(namespace, scale)
         }
         // KEDA scales by an HPA of its own: who asks is told of what he wrote himself.
         let keda = KubernetesOwners.names(try await scaledObjects.get(), of: resource, kind: kind, defaults: true)
@@ -69,7 +69,7 @@ package final class KubernetesTarget: ScalingTarget {
         var pending: String?
         if starting > 0 {
             // Only to say why: where pods may not be listed, nothing is said.
-            if pods == nil { pods = try? await self.pods(namespace, scale, api) }
+            if pods == nil { pods = try? await self.pods(namespace, scale) }
             pending = KubernetesPods.whyPending(pods) ?? object.flatMap(Self.trouble)
         }
         return TargetObservation(
@@ -78,7 +78,7 @@ package final class KubernetesTarget: ScalingTarget {
             pending: pending.map(TargetMessages.shown))
     }
 
-    private func pods(_ namespace: String, _ scale: KubernetesScale, _ api: RemoteAPI) async throws(TargetError) -> JSONValue {
+    private func pods(_ namespace: String, _ scale: KubernetesScale) async throws(TargetError) -> JSONValue {
         guard let selector = scale.selector else {
             throw TargetError(
                 .rejected, "\(name) tells no selector of its pods: its definition needs `labelSelectorPath` in the scale subresource")

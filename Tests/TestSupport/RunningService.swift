@@ -1,0 +1,37 @@
+package import Lifecycle
+
+/// A service that runs beside a test.
+package struct RunningService: Sendable {
+    /// Given by a test that wants to see the end.
+    package let shutdown = ShutdownSignal()
+    package let ended = ShutdownSignal()
+    package let task: Task<Void, any Error>
+
+    /// Returns when it has started, or has failed to.
+    package init(_ service: any Service) async {
+        let started = ShutdownSignal()
+        task = Task { [shutdown, ended] in
+            defer {
+                started.request()
+                ended.request()
+            }
+            try await service.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() }))
+        }
+        await started.wait()
+    }
+
+    /// Asks it to end and waits until it has.
+    package func end() async throws {
+        shutdown.request()
+        try await task.value
+    }
+
+    /// Runs `body` beside a service that has started, then asks it to end and waits until it has.
+    package static func with<R: Sendable>(_ service: any Service, _ body: (RunningService) async throws -> R) async throws -> R {
+        let running = await RunningService(service)
+        let result: Result<R, any Error>
+        do { result = .success(try await body(running)) } catch { result = .failure(error) }
+        try await running.end()
+        return try result.get()
+    }
+}
