@@ -81,7 +81,7 @@ extension ScalingEngine {
     private func watch(source: Int) async {
         await sources[source].watch { [weak self] queue in
             guard let self else { return }
-            for user in self.users[source] where user.queue == queue { self.hint(user.policy) }
+            for policy in self.queueUsers[source][queue] ?? [] { self.hint(policy) }
         }
     }
 
