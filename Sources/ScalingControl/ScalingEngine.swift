@@ -64,7 +64,6 @@ package final class ScalingEngine: Service {
         var busySources: Set<Int> = []
         var hinted: Set<Int> = []
         var wake: ShutdownSignal?
-        var sameBoot = false
         var resources: ResourceReports
         var parameters: BusinessParameters
         var drains = DrainBook()
@@ -146,7 +145,6 @@ package final class ScalingEngine: Service {
             }
         }
         state.withLock { state in
-            state.sameBoot = sameBoot
             state.lease = LeaseState(server: configuration.server, limit: configuration.leaderLimit, term: term, now: now.steady)
         }
         if !configuration.isShared { try await lead(in: term + 1) }
