@@ -92,7 +92,8 @@ package final class BacklogSources: Service {
         await withTaskGroup(of: Void.self) { tasks in
             for inquiry in inquiries {
                 tasks.addTask { [log] in
-                    do { try await inquiry.run(ServiceLife(shutdown: life.shutdown)) } catch {
+                    // Cancelled instead of told: it only asks, and a question that nobody answers is no reason to stay.
+                    do { _ = try await life.cancelOnShutdown { try await inquiry.run(ServiceLife()) } } catch {
                         log.error("a source of backlogs has failed", ["source": inquiry.name, "error": "\(error)"])
                     }
                 }

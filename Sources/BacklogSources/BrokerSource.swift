@@ -42,7 +42,9 @@ package final class BrokerSource: BacklogSource {
         if let answers = await question.answer(within: limit) { return reports(of: queues, answers, asked: question.asked) }
         // An answer that came too late for the last poll is old, but an answer.
         if let before, let answers = before.late { return reports(of: queues, answers, asked: before.asked) }
-        return queues.reduce(into: [:]) { $0[$1] = .unknown("\(name) has not answered within \(limit)") }
+        return queues.reduce(into: [:]) {
+            $0[$1] = .unknown("\(name) has not answered within \(limit); does it run, and is its address right?")
+        }
     }
 
     private func reports(

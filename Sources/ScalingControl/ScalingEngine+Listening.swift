@@ -99,7 +99,7 @@ extension ScalingEngine {
     /// Takes a value of the business from the bus; true when a policy asks for it, which is then looked at.
     @discardableResult
     package func tell(parameter name: String, _ text: String) -> Bool {
-        let users = users(of: name)
+        let users = parameterUsers[name] ?? []
         let now = clock.steady()
         guard state.withLock({ $0.parameters.tell(name, text, among: users.isEmpty ? [] : [name], at: now) }) else { return false }
         for index in users { hint(index) }
@@ -107,22 +107,11 @@ extension ScalingEngine {
     }
 
     /// What the policies ask the business for.
-    package var parameterNames: Set<String> {
-        Set(
-            plans.flatMap { plan in
-                plan.policy.conditions.compactMap { if case .parameter(let one) = $0 { one.name } else { nil } }
-            })
-    }
+    package var parameterNames: Set<String> { Set(parameterUsers.keys) }
 
     /// Takes over what the served configuration says of them; a value on the bus outranks it. Policies to whom something is new are looked at.
     package func serve(parameters values: [String: String]) {
-        for name in state.withLock({ $0.parameters.serve(values) }) { for index in users(of: name) { hint(index) } }
-    }
-
-    private func users(of parameter: String) -> [Int] {
-        plans.indices.filter { index in
-            plans[index].policy.conditions.contains { if case .parameter(let one) = $0 { one.name == parameter } else { false } }
-        }
+        for name in state.withLock({ $0.parameters.serve(values) }) { for index in parameterUsers[name] ?? [] { hint(index) } }
     }
 
     // MARK: Other servers

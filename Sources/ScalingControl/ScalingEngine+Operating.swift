@@ -3,7 +3,7 @@ internal import Locking
 
 /// What cannot be done for an operator, and what to do instead.
 package enum OperatingError: Error, Sendable, Hashable {
-    case noPolicy(String, near: String?)
+    case noPolicy(String)
     /// Another server leads, or nobody yet.
     case notLeading(String?)
     case ledger(String)
@@ -11,7 +11,7 @@ package enum OperatingError: Error, Sendable, Hashable {
 
 extension ScalingEngine {
     func index(of policy: String) throws(OperatingError) -> Int {
-        guard let index = places[policy] else { throw .noPolicy(policy, near: nil) }
+        guard let index = places[policy] else { throw .noPolicy(policy) }
         return index
     }
 

@@ -56,17 +56,19 @@ extension ScalingEngine {
         let reports =
             answer ?? Dictionary(uniqueKeysWithValues: queues.map { ($0, .unknown("\(sources[source].name) did not answer in time")) })
         let readAt = clock.steady()
-        for (policy, queue) in users[source] where queues.contains(queue) {
+        for queue in queues {
             let report = reports[queue] ?? .unknown("\(sources[source].name) does not tell of this queue")
-            let places = plans[policy].queues.indices.filter { plans[policy].queues[$0] == .init(source: source, queue: queue) }
-            slots[policy].withLock { slot in
-                if slot.reports.count != plans[policy].queues.count {
-                    slot.reports = plans[policy].queues.map { _ in .unknown("not read yet") }
-                }
-                for place in places { slot.reports[place] = report }
-                slot.readAt = max(slot.readAt ?? readAt, readAt)
-                if report.problem != nil { slot.sourceErrors += 1 }
-            }
+            for policy in queueUsers[source][queue] ?? [] { take(report, of: .init(source: source, queue: queue), for: policy, at: readAt) }
+        }
+    }
+
+    private func take(_ report: QueueReport, of number: PlannedPolicy.QueueNumber, for policy: Int, at readAt: Seconds) {
+        let queues = plans[policy].queues
+        slots[policy].withLock { slot in
+            if slot.reports.count != queues.count { slot.reports = queues.map { _ in .unknown("not read yet") } }
+            for place in queues.indices where queues[place] == number { slot.reports[place] = report }
+            slot.readAt = max(slot.readAt ?? readAt, readAt)
+            if report.problem != nil { slot.sourceErrors += 1 }
         }
     }
 

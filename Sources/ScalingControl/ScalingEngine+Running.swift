@@ -37,7 +37,7 @@ extension ScalingEngine {
 
     private func poll(until shutdown: ShutdownSignal) async {
         let pace = ContinuousClock()
-        await withShieldedTasks(until: shutdown) { begin in
+        await withShieldedTasks { begin in
             var next = pace.now
             while !shutdown.isRequested, !Task.isCancelled {
                 self.round(begin)
@@ -50,7 +50,7 @@ extension ScalingEngine {
 
     /// Looks at what has changed, at most a few times a second for each policy.
     private func followHints(until shutdown: ShutdownSignal) async {
-        await withShieldedTasks(until: shutdown) { begin in
+        await withShieldedTasks { begin in
             while !shutdown.isRequested, !Task.isCancelled {
                 for index in await self.hints() { begin { await self.look(at: index) } }
                 try? await Task.sleep(for: .milliseconds(200))  // what comes meanwhile is looked at together
@@ -61,9 +61,7 @@ extension ScalingEngine {
     /// Runs `body`, whose work goes on in tasks of its own; when `body` has ended, waits for them: an order that was given is noted.
     ///
     /// The tasks do not see the cancellation of the caller, since half an order is none; each has a limit of its own.
-    private func withShieldedTasks(
-        until shutdown: ShutdownSignal, _ body: @escaping @Sendable (@escaping Beginner) async -> Void
-    ) async {
+    private func withShieldedTasks(_ body: @escaping @Sendable (@escaping Beginner) async -> Void) async {
         let begun = WorkCount()
         await body { work in
             begun.begin()
@@ -81,7 +79,7 @@ extension ScalingEngine {
     private func watch(source: Int) async {
         await sources[source].watch { [weak self] queue in
             guard let self else { return }
-            for user in self.users[source] where user.queue == queue { self.hint(user.policy) }
+            for policy in self.queueUsers[source][queue] ?? [] { self.hint(policy) }
         }
     }
 

@@ -44,6 +44,10 @@ package final class ScalingEngine: Service {
     let places: [String: Int]
     /// For each source: the policies that use it, and which of its queues each needs.
     let users: [[(policy: Int, queue: Int)]]
+    /// The policies that use each queue of each source: an event looks at these, not at all.
+    let queueUsers: [[Int: [Int]]]
+    /// The policies that ask the business for each parameter.
+    let parameterUsers: [String: [Int]]
     /// One for each policy, in the order of the plans.
     let slots: [SlotLock]
     let permits: [String: Permits]
@@ -60,7 +64,6 @@ package final class ScalingEngine: Service {
         var busySources: Set<Int> = []
         var hinted: Set<Int> = []
         var wake: ShutdownSignal?
-        var sameBoot = false
         var resources: ResourceReports
         var parameters: BusinessParameters
         var drains = DrainBook()
@@ -88,6 +91,14 @@ package final class ScalingEngine: Service {
         var users = [[(policy: Int, queue: Int)]](repeating: [], count: sources.count)
         for (index, plan) in plans.enumerated() { for queue in plan.queues { users[queue.source].append((index, queue.queue)) } }
         self.users = users
+        queueUsers = users.map { users in Dictionary(grouping: users, by: \.queue).mapValues { $0.map(\.policy) } }
+        var parameterUsers: [String: [Int]] = [:]
+        for (index, plan) in plans.enumerated() {
+            for case .parameter(let one) in plan.policy.conditions where parameterUsers[one.name]?.last != index {
+                parameterUsers[one.name, default: []].append(index)
+            }
+        }
+        self.parameterUsers = parameterUsers
         let now = (steady: clock.steady(), wall: clock.wall())
         slots = plans.enumerated().map { index, plan in
             SlotLock(PolicySlot(plan, image: nil, sameBoot: false, now: now, place: index))
@@ -134,7 +145,6 @@ package final class ScalingEngine: Service {
             }
         }
         state.withLock { state in
-            state.sameBoot = sameBoot
             state.lease = LeaseState(server: configuration.server, limit: configuration.leaderLimit, term: term, now: now.steady)
         }
         if !configuration.isShared { try await lead(in: term + 1) }

@@ -41,7 +41,7 @@ package struct ScalingRoutes: Sendable {
     private func explained<R: Sendable>(_ body: () async throws(OperatingError) -> R) async throws(Refusal) -> R {
         do throws(OperatingError) { return try await body() } catch {
             switch error {
-            case .noPolicy(let name, _):
+            case .noPolicy(let name):
                 let near = Spelling.nearest(to: name, in: engine.policyNames).map { "did you mean `\($0)`?" }
                 let all = engine.policyNames.sorted()
                 let known =

@@ -24,7 +24,7 @@ struct ScaleRecord: Service {
 
     static func run(_ invocation: Invocation, _ terminal: Terminal) async throws -> Int32 {
         let limit = try invocation.duration("for")
-        let write = try output(invocation, terminal)
+        let write = try output(invocation)
         var services: [any Service] = []
         let record: ScaleRecord
         if let file = invocation.value("policy") {
@@ -109,8 +109,15 @@ struct ScaleRecord: Service {
         } catch let error as SettingsError { throw Failure(error.message, code: 2) }
     }
 
-    private static func output(_ invocation: Invocation, _ terminal: Terminal) throws -> @Sendable (String) throws -> Void {
-        guard let path = invocation.value("output") else { return { terminal.print($0, end: "") } }
+    private static func output(_ invocation: Invocation) throws -> @Sendable (String) throws -> Void {
+        guard let path = invocation.value("output") else {
+            return { line in
+                // Not by the terminal, which says nothing of a reader that has left: the record would go on for nobody.
+                do { try FileHandle.standardOutput.write(contentsOf: Data(line.utf8)) } catch {
+                    throw Failure("standard output takes no more lines, and the record ends: has its reader left, or is the disk full?")
+                }
+            }
+        }
         guard FileManager.default.createFile(atPath: path, contents: nil), let handle = FileHandle(forWritingAtPath: path) else {
             throw Failure("\(path) cannot be written; is the folder there, and may it be written to?", code: 2)
         }

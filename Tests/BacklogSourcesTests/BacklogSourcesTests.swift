@@ -10,6 +10,20 @@ import TestSupport
 import Testing
 
 @Suite struct BacklogSourcesTests {
+    @Test func `a broker that is away keeps nobody from ending`() async throws {
+        let policies = try await entries([("orders", ["{source: \"redis://127.0.0.1:1\", destination: orders, group: workers, wait: 60s}"])]
+        )
+        let sources = try BacklogSources(policies, embedded: LocalBinder())
+        var end = ContinuousClock.now
+        try await beside(sources) {
+            let reports = await sources.readAll(within: .milliseconds(200))
+            #expect(reports["orders"]?.first?.problem?.contains("is its address right?") == true)
+            end = .now
+        }
+        // Waiting for the question to be answered takes twenty seconds.
+        #expect(end.duration(to: .now) < .seconds(15))
+    }
+
     @Test func `policies share places, and each gets a report for each of its conditions in their order`() async throws {
         let pages = FakePages()
         pages.put("/stats", #"{"a":1,"b":2}"#)
@@ -93,7 +107,7 @@ import Testing
         for _ in 0..<3 {
             let report = await source.read([orders], within: .milliseconds(20))[orders]
             #expect(report?.reading == .unknown)
-            #expect(report?.problem?.contains("has not answered") == true)
+            #expect(report?.problem?.contains("is its address right?") == true)
         }
         #expect(slow.questions == 1)
         // The answer comes when nobody waits, and the next one is slow, too.

@@ -155,4 +155,24 @@ struct ScaleCommandTests {
             }
         }
     }
+
+    @Test func aRecordEndsWhenItsReaderHasLeft() async throws {
+        try await withTemporaryFolder { path in
+            try """
+            scaling:
+              poll: 1s
+              policies:
+                orders:
+                  max: 3
+                  instance: {rate: 1}
+                  conditions: [{queue: {source: {http: "http://127.0.0.1:1/", backlog: /n}, wait: 10s}}]
+            """.write(toFile: path + "/carillon.yaml", atomically: true, encoding: .utf8)
+            let record = "timeout 40 \(Running.program.path) scale record --policy \(path)/carillon.yaml"
+            let read = try await Running.shell("{ \(record) 2>\(path)/errors; echo $? >\(path)/code; } | head -n 1")
+            #expect(read.hasPrefix("time,published"))
+            try await eventually(within: .seconds(60), "the record has ended") { FileManager.default.fileExists(atPath: path + "/code") }
+            #expect(try String(contentsOfFile: path + "/code", encoding: .utf8) == "1\n")
+            #expect(try String(contentsOfFile: path + "/errors", encoding: .utf8).contains("has its reader left"))
+        }
+    }
 }

@@ -90,4 +90,19 @@ struct FairnessTests {
             try await group.waitForAll()
         }
     }
+
+    /// Where each event looked at all policies this took many minutes.
+    @Test(.timeLimit(.minutes(1))) func anEventCostsThePoliciesThatItConcernsAndNotAll() async throws {
+        let count = 20_000
+        let engine = bench.engine(
+            (0..<count).map { number in
+                (
+                    Bench.policy("q\(number)", conditions: [.parameter(ParameterCondition(name: "p\(number)", rule: .amount(share: 10)))]),
+                    nil
+                )
+            })
+        #expect(engine.parameterNames.count == count)
+        for number in 0..<count { #expect(engine.tell(parameter: "p\(number)", "30")) }
+        #expect(!engine.tell(parameter: "other", "30"))
+    }
 }
