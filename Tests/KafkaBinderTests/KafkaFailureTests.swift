@@ -118,7 +118,7 @@ struct KafkaFailureTests {
             }
             try await eventually(within: .seconds(60), "ready") { events.all == [.ready] }
             _ = try await binder.publish(Envelope(text: "before"), to: destination)
-            try server.pause()
+            try await server.pause()
             let frozen = ContinuousClock.now
             await #expect(
                 performing: { try await binder.publish(Envelope(text: "into the ice"), to: destination) },
@@ -156,7 +156,7 @@ struct KafkaFailureTests {
             try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(prefetch: 30)) { deliveries in
                 var held: [ReceivedEnvelope] = []
                 while held.count < 15, let one = try await deliveries.next() { held.append(one.take()) }
-                try server.pause()
+                try await server.pause()
                 defer { server.resume() }
                 let frozen = ContinuousClock.now
                 let codes = await withTaskGroup(of: BinderError.Code?.self) { tasks in

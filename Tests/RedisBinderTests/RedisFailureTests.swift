@@ -168,7 +168,7 @@ struct RedisFailureTests {
                 }
                 try await eventually(within: .seconds(10), "ready") { events.all == [.ready] }
                 _ = try await binder.publish(Envelope(text: "before"), to: destination)
-                server.pause()
+                try await server.pause()
                 let frozen = ContinuousClock.now
                 await #expect(
                     performing: { try await binder.publish(Envelope(text: "into the ice"), to: destination) },

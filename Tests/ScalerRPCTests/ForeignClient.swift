@@ -92,7 +92,7 @@ final class ForeignClient: Sendable {
         if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
     }
     /// Freezes it: its connections stay open and nobody reads.
-    func pause() { _ = Foundation.kill(process.processIdentifier, SIGSTOP) }
+    func pause() async throws { try await freeze(process.processIdentifier) }
 
     func call(_ method: String, _ request: Request, isCompressed: Bool = false) async throws -> Event {
         try await end(of: send { Order(id: $0, call: method, compressed: isCompressed, request: request) })

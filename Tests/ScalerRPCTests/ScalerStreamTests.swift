@@ -95,7 +95,7 @@ struct ScalerStreamTests {
             try await ForeignClient.with(server.address) { client in
                 let stream = try client.open("StreamIsActive", request)
                 try await eventually("the stream") { client.states(of: stream) == [false] }
-                client.pause()
+                try await client.pause()
                 for count in 0..<5000 {
                     board.set("orders", count: count % 2)
                     await Task.yield()
@@ -113,7 +113,7 @@ struct ScalerStreamTests {
             try await ForeignClient.with(server.address) { client in
                 let stream = try client.open("StreamIsActive", request)
                 try await eventually("the stream") { client.states(of: stream) == [false] }
-                client.pause()
+                try await client.pause()
                 try await eventually("the end of the stream") { board.readers(of: "orders") == 0 }
             }
         }
@@ -126,7 +126,7 @@ struct ScalerStreamTests {
             try await ForeignClient.with(server.address) { client in
                 let stream = try client.open("StreamIsActive", request)
                 try await eventually("the stream") { client.states(of: stream) == [false] }
-                client.pause()
+                try await client.pause()
                 server.task.cancel()
                 await server.ended.wait()
             }

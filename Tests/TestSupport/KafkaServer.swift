@@ -136,11 +136,10 @@ package final class KafkaServer: Sendable {
     /// On the same port and data; returns when it accepts connections.
     package func start(node: Int = 1) async throws { try await verb("restart", "--node", "\(node)") }
     /// Freezes the process: its sockets stay open and nobody answers.
-    package func pause(node: Int = 1) throws {
+    package func pause(node: Int = 1) async throws {
         let found = processes(node: node)
-        guard !found.isEmpty, found.allSatisfy({ Foundation.kill($0, SIGSTOP) == 0 }) else {
-            throw KafkaServerError(text: "there is no broker to freeze: \(found)")
-        }
+        if found.isEmpty { throw KafkaServerError(text: "there is no broker to freeze") }
+        for process in found { try await freeze(process) }
     }
     package func resume(node: Int = 1) { for process in processes(node: node) { Foundation.kill(process, SIGCONT) } }
 

@@ -84,8 +84,8 @@ package final class RabbitMQServer: Sendable {
     /// On the same port and data; returns when it accepts connections.
     package func start() async throws { try await verb("start") }
     /// Freezes the process: its sockets stay open and nobody answers.
-    package func pause() async throws { try await signal(SIGSTOP) }
-    package func resume() async throws { try await signal(SIGCONT) }
+    package func pause() async throws { try await freeze(process()) }
+    package func resume() async throws { _ = try await Foundation.kill(process(), SIGCONT) }
 
     /// Runs rabbitmqctl and returns what it printed.
     @discardableResult
@@ -120,12 +120,11 @@ package final class RabbitMQServer: Sendable {
         try await onThread { _ = try Self.run([verb, folder]) }
     }
 
-    private func signal(_ number: Int32) async throws {
+    private func process() async throws -> pid_t {
         let folder = folder.path
         let text = try await onThread { try Self.run(["pid", folder]) }
-        guard let process = pid_t(text), Foundation.kill(process, number) == 0 else {
-            throw RabbitMQServerError(text: "no process \(text)")
-        }
+        guard let process = pid_t(text) else { throw RabbitMQServerError(text: "no process \(text)") }
+        return process
     }
 
     private static func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> String {

@@ -77,8 +77,13 @@ package final class RedisServer: Sendable {
     /// On the same port and data; returns when it answers.
     package func start() async throws { try await onThread { try self.launch() } }
     /// Freezes the process: its sockets stay open and nobody answers.
-    package func pause() { signal(SIGSTOP) }
-    package func resume() { signal(SIGCONT) }
+    package func pause() async throws {
+        guard let process = running.withLock({ $0?.process }) else { return }
+        try await freeze(process)
+    }
+    package func resume() {
+        if let process = running.withLock({ $0?.process }) { _ = Foundation.kill(process, SIGCONT) }
+    }
 
     /// Runs a command with redis-cli and returns what it printed.
     @discardableResult
@@ -86,10 +91,6 @@ package final class RedisServer: Sendable {
 
     @discardableResult
     package func command(_ words: [String]) async throws -> String { try await onThread { try self.cli(words) } }
-
-    private func signal(_ number: Int32) {
-        if let process = running.withLock({ $0?.process }) { _ = Foundation.kill(process, number) }
-    }
 
     private func launch() throws {
         let shell = SpawnedProcess()
