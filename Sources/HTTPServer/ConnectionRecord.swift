@@ -76,7 +76,7 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
     /// Keeps the task of a request, to cancel it when its client leaves; one that has ended already is not kept.
     func keep(_ task: Task<Void, Never>, of request: UInt64) {
         let isOver = shared.withLock { shared in
-            guard shared.state.isOpen(request), !(shared.state.endsWithClient && shared.state.hasLeft) else { return true }
+            guard shared.state.isAwaited(request) else { return true }
             shared.task = task
             return false
         }
@@ -143,7 +143,7 @@ final class ConnectionRecord: @unchecked Sendable {  // `exchange` is the librar
 
     func answer(_ response: HTTPResponse, to request: UInt64) {
         shared.withLock { shared in
-            guard shared.state.isOpen(request) else { return }
+            guard shared.state.isAwaited(request) else { return }
             shared.answer = response
             resume(&shared)
         }

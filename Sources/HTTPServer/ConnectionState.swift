@@ -119,6 +119,9 @@ struct ConnectionState {
     /// Whether `request` is the one in hand, still waiting for its answer or for more of its stream.
     func isOpen(_ request: UInt64) -> Bool { request == self.request && (phase == .handling || phase == .streaming) }
 
+    /// Whether an answer to `request` has a reader. What a handler says after it was cancelled, because its client left or its time was up, has none.
+    func isAwaited(_ request: UInt64) -> Bool { isOpen(request) && !(endsWithClient && hasLeft) }
+
     // MARK: the client's and the clock's part
 
     /// The client has closed its side. Returns whether the request in hand ends by that; others still get their answer.

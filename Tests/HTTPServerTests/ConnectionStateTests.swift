@@ -91,6 +91,17 @@ import Testing
         #expect(poll.handlingBegins(endsWithClient: true) == false, "who has left already is not waited for")
     }
 
+    @Test mutating func `what a handler says after its time has no reader`() {
+        state.requestLine(at: 0)
+        #expect(state.handlingBegins(endsWithClient: false) == true)
+        #expect(state.isAwaited(state.request))
+        #expect(state.clientLeft(at: 10) == false)
+        #expect(state.isAwaited(state.request), "who has closed one side may still read")
+        state.abandoned(at: 20)
+        #expect(!state.isAwaited(state.request))
+        #expect(state.isOpen(state.request), "its connection is still to be resumed")
+    }
+
     @Test mutating func `who has left between requests is cut soon`() {
         #expect(state.clientLeft(at: 100) == false)
         #expect(verdict(at: 400) == .stay)
