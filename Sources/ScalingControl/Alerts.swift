@@ -1,6 +1,9 @@
 package import Autoscaler
 
-/// What somebody should look at, told once when it begins, once when its text changes and once when it is over. A value.
+/// What somebody should look at: told when it begins, when another reason is added, and when it is over. A value.
+///
+/// A broker that is away is now refused and now not answered: reasons that take turns are told once each until it is over, and no more of them
+/// than are read.
 package struct AlertBook: Sendable, Hashable {
     package enum Kind: String, Sendable, Hashable, CaseIterable {
         /// Partitions that have a backlog and members, and do not move.
@@ -24,16 +27,28 @@ package struct AlertBook: Sendable, Hashable {
     }
 
     package private(set) var open: [Kind: String] = [:]
+    private var told: [Kind: Set<String>] = [:]
+    private static let mostReasons = 5
 
     package init() {}
 
     /// Takes over what is the matter now, by kind, and returns what is to be told.
     package mutating func update(_ now: [Kind: String]) -> [Alert] {
         guard now != open else { return [] }
-        var told: [Alert] = []
-        for kind in Kind.allCases where now[kind] != open[kind] { told.append(Alert(kind, now[kind])) }
+        var news: [Alert] = []
+        for kind in Kind.allCases where now[kind] != open[kind] {
+            guard let text = now[kind] else {
+                told[kind] = nil
+                news.append(Alert(kind, nil))
+                continue
+            }
+            var reasons = told[kind] ?? []
+            guard reasons.count < Self.mostReasons, reasons.insert(text).inserted else { continue }
+            told[kind] = reasons
+            news.append(Alert(kind, text))
+        }
         open = now
-        return told
+        return news
     }
 
     /// What is the matter with a policy, from its decision and what its queues were said to be.

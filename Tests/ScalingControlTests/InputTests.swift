@@ -135,6 +135,14 @@ struct InputTests {
         #expect(book.update([.stuck: "orders[3]"]).isEmpty)
         #expect(book.update([.stuck: "orders[4]", .source: "away"]) == [.init(.stuck, "orders[4]"), .init(.source, "away")])
         #expect(book.update([:]) == [.init(.stuck, nil), .init(.source, nil)])
+        // Reasons that take turns are told once each, until it is over; the one of now is there to be asked for.
+        let first = ["refused", "silent", "refused", "silent"].map { book.update([.source: $0]) }
+        #expect(first == [[.init(.source, "refused")], [.init(.source, "silent")], [], []])
+        #expect(book.open == [.source: "silent"])
+        #expect(book.update([:]) == [.init(.source, nil)])
+        #expect(book.update([.source: "refused"]) == [.init(.source, "refused")])
+        let many = (0..<100).flatMap { book.update([.source: "attempt \($0)"]) }
+        #expect(many.count < 10)
     }
 
     @Test func aPromiseThatThePolicyDoesNotLetItKeepIsTold() async throws {
