@@ -89,11 +89,7 @@ enum Agent: Verb {
             }
             services.append(agent)
         }
-        do {
-            try await ServiceGroup(name: "agent", services).runUntilSignal()
-        } catch let failure as ServiceFailure {
-            throw Failure("\(failure.underlying)")
-        }
+        try await ServiceGroup(name: "agent", services).runUntilSignal()
         return agent.exitCode
     }
 

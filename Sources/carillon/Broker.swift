@@ -18,4 +18,9 @@ enum Broker {
         return try BinderURI(invocation.value("binder") ?? server.url).binder(
             token: server.token, authorityFile: server.authorityFile, log: log)
     }
+
+    /// What a call failed for, and what to try where it is the server that cannot be reached.
+    static func reason(_ error: BinderError, _ invocation: Invocation) -> String {
+        error.message + (error.code == .unreachable && !invocation.has("binder") ? Server.remedy : "")
+    }
 }

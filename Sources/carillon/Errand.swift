@@ -35,8 +35,7 @@ enum Errands {
         let errand = Errand(work)
         try await ServiceGroup(name: "errand", [binder, errand]).runUntilSignal()
         do { return try errand.result() } catch let error as BinderError {
-            let remedy = invocation.has("binder") ? "" : "; is the server running? (--server URL or $CARILLON_SERVER names another)"
-            throw Failure(error.message + (error.code == .unreachable ? remedy : ""))
+            throw Failure(Broker.reason(error, invocation))
         }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Lifecycle
 import Options
 
 /// One command of the program.
@@ -27,18 +28,7 @@ enum Program {
 
     static func run(_ words: [String], _ terminal: Terminal = .standard) async -> Int32 {
         do {
-            if words.first == "--version" {
-                terminal.print("carillon \(version)")
-                return 0
-            }
-            switch try commands.parse(words, environment: ProcessInfo.processInfo.environment) {
-            case .help(let text):
-                terminal.print(text, end: "")
-                return 0
-            case .run(let command, let invocation):
-                guard let verb = verbs.first(where: { $0.command.name == command.name }) else { return 2 }
-                return try await verb.run(invocation, terminal)
-            }
+            return try await runUnwrapped(words, terminal)
         } catch let error as OptionsError {
             terminal.complain("carillon: \(error.message)")
             if let command = error.command { terminal.complain("`carillon help \(command)` shows how it is called") }
@@ -51,6 +41,26 @@ enum Program {
         } catch {
             terminal.complain("carillon: \(error)")
             return 1
+        }
+    }
+
+    /// Which service of a command failed is of no use to its caller: the reason is.
+    private static func runUnwrapped(_ words: [String], _ terminal: Terminal) async throws -> Int32 {
+        do {
+            if words.first == "--version" {
+                terminal.print("carillon \(version)")
+                return 0
+            }
+            switch try commands.parse(words, environment: ProcessInfo.processInfo.environment) {
+            case .help(let text):
+                terminal.print(text, end: "")
+                return 0
+            case .run(let command, let invocation):
+                guard let verb = verbs.first(where: { $0.command.name == command.name }) else { return 2 }
+                return try await verb.run(invocation, terminal)
+            }
+        } catch let failure as ServiceFailure {
+            throw failure.underlying
         }
     }
 

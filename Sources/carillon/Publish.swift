@@ -32,8 +32,7 @@ enum Publish: Verb {
             payload: [], contentType: invocation.value("type") ?? "text/plain", headers: headers, key: invocation.value("key"))
         let log = Log(part: "publish", minimum: .warning)
         let binder = try Broker.binder(invocation, log: log)
-        let whole = invocation.has("whole")
-        let publisher = Publisher(binder: binder, destination: destination, template: template, whole: whole)
+        let publisher = Publisher(binder: binder, destination: destination, template: template, invocation)
         try await ServiceGroup(name: "publish", [binder, publisher]).runUntilSignal()
         guard publisher.isDone else { throw Failure("interrupted: \(publisher.confirmed) events were confirmed, the rest was not sent") }
         if invocation.has("json") { terminal.print("{\"confirmed\":\(publisher.confirmed)}") }

@@ -1,6 +1,7 @@
 import Foundation
 import Lifecycle
 import Locking
+import Options
 import Streams
 
 /// Publishes standard input, line by line or whole, and ends.
@@ -9,14 +10,14 @@ final class Publisher: Service {
     private let binder: any Binder
     private let destination: Destination
     private let template: Envelope
-    private let whole: Bool
+    private let invocation: Invocation
     private let state = Locked((confirmed: 0, done: false))
 
-    init(binder: any Binder, destination: Destination, template: Envelope, whole: Bool) {
+    init(binder: any Binder, destination: Destination, template: Envelope, _ invocation: Invocation) {
         self.binder = binder
         self.destination = destination
         self.template = template
-        self.whole = whole
+        self.invocation = invocation
     }
 
     var confirmed: Int { state.withLock { $0.confirmed } }
@@ -26,7 +27,7 @@ final class Publisher: Service {
         life.started()
         let lines = StandardInput()
         _ = try await life.cancelOnShutdown { [self] in
-            if whole {
+            if invocation.has("whole") {
                 try await publish(try await lines.everything())
             } else {
                 while let line = try await lines.next() { try await publish(line) }
@@ -43,7 +44,7 @@ final class Publisher: Service {
             _ = try await binder.publish(event, to: destination)
         } catch {
             let confirmed = confirmed
-            throw Failure("\(error.message); \(confirmed) events before it were confirmed")
+            throw Failure("\(Broker.reason(error, invocation)); \(confirmed) events before it were confirmed")
         }
         state.withLock { $0.confirmed += 1 }
     }

@@ -58,12 +58,8 @@ enum Serve: Verb {
             return 0
         }
         let log = Log(part: "carillon", minimum: Log.Level.allCases.first { $0.name == plan.settings.log.rawValue } ?? .info)
-        do {
-            let role = try plan.role(log: log)
-            try await ServiceGroup(name: "carillon", [role], shutdownLimit: role.endLimit, log: log).runUntilSignal()
-        } catch let failure as ServiceFailure {
-            throw Failure("\(failure.underlying)")
-        }
+        let role = try plan.role(log: log)
+        try await ServiceGroup(name: "carillon", [role], shutdownLimit: role.endLimit, log: log).runUntilSignal()
         log.info("ended")
         return 0
     }

@@ -30,6 +30,9 @@ struct Server: Sendable {
         client = HTTPClient(configuration)
     }
 
+    /// Behind what is said of a server that cannot be reached.
+    static let remedy = " (--server URL or $CARILLON_SERVER names another)"
+
     /// The token in a file.
     static func token(in path: String) throws -> String {
         guard let data = FileManager.default.contents(atPath: path) else { throw Failure("cannot read the token in \(path)", code: 2) }
@@ -47,7 +50,7 @@ struct Server: Sendable {
         do {
             response = try await client.send(request)
         } catch {
-            throw Failure("\(error.message); is the server running? (--server URL or $CARILLON_SERVER names another)")
+            throw Failure(error.message + Self.remedy)
         }
         guard response.isSuccess || accepting.contains(response.status) else {
             throw Failure("\(request.shownURL) answered \(response.status): \(Self.reason(response))")
