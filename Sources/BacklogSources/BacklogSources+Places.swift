@@ -11,7 +11,7 @@ extension BacklogSources {
 
         init(_ place: any Place) {
             self.place = place
-            name = place.status.name
+            name = place.name
             keys = place.served
         }
 

@@ -43,7 +43,8 @@ package final class BacklogSources: Service {
         for (uri, wanted) in plan.brokers.sorted(by: { $0.key < $1.key }) {
             let broker = try BinderURI(uri)
             do {
-                let inquiry = try broker.inquiry(token: token, authorityFile: authorityFile, log: log)
+                let inquiry = try broker.inquiry(
+                    token: token, authorityFile: authorityFile, partitions: plan.partitions[uri] ?? [:], log: log)
                 places.append(PlaceOf(BrokerSource(name: broker.shown, inquiry, stuckLimit: stuckLimit), wanted))
                 inquiries.append(inquiry)
             } catch {
@@ -63,9 +64,6 @@ package final class BacklogSources: Service {
         counts = Dictionary(entries.map { ($0.policy.name, $0.policy.queues.count) }) { first, _ in first }
     }
 
-    /// How each place has answered so far.
-    package var status: [PlaceStatus] { places.map(\.status) }
-
     /// What is known now, for each policy a report of each of its queue conditions, in their order. Asks all places at once, and waits for none
     /// longer than `limit`.
     package func readAll(within limit: Duration) async -> [String: [QueueReport]] {
@@ -77,14 +75,6 @@ package final class BacklogSources: Service {
             }
         }
         return all
-    }
-
-    /// Calls `changed` with a policy whose queue has something to do where it had nothing, until cancelled; a hint to read, never a fact. Returns at
-    /// once where no place can push.
-    package func watch(_ changed: @escaping @Sendable (_ policy: String) -> Void) async {
-        await withTaskGroup(of: Void.self) { tasks in
-            for place in places { tasks.addTask { await place.watch { changed($0.policy) } } }
-        }
     }
 
     /// Keeps the connections until shutdown. A place that fails is unknown and ends nothing.

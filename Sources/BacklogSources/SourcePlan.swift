@@ -12,6 +12,8 @@ struct SourcePlan {
     private(set) var embedded: Wanted<DestinationGroup> = []
     /// By URI.
     private(set) var brokers: [String: Wanted<DestinationGroup>] = [:]
+    /// How many partitions the destinations of a broker have, where policies tell; by URI and destination.
+    private(set) var partitions: [String: [String: Int]] = [:]
     /// By URL.
     private(set) var pages: [String: Wanted<PageSource.Queue>] = [:]
     private(set) var prometheus: [String: Wanted<PrometheusSource.Queue>] = [:]
@@ -35,20 +37,24 @@ struct SourcePlan {
             }
             return url
         }
+        func add(_ uri: String) throws(SettingsError) {
+            brokers[uri, default: []].append((key, try queue()))
+            guard let count = condition.partitions else { return }
+            let known = partitions[uri, default: [:]].updateValue(count, forKey: condition.destination)
+            if let known, known != count {
+                throw wrong("`\(condition.destination)` has \(count) partitions here and \(known) in another policy")
+            }
+        }
         switch source.kind {
         case .embedded:
-            if try BinderURI(ownURI).isEmbedded {
-                embedded.append((key, try queue()))
-            } else {
-                brokers[ownURI, default: []].append((key, try queue()))
-            }
+            if try BinderURI(ownURI).isEmbedded { embedded.append((key, try queue())) } else { try add(ownURI) }
         case .broker(let uri):
             do throws(SettingsError) { _ = try BinderURI(uri) } catch {
                 throw wrong(
                     "`source` needs the URI of a broker such as amqp://user:password@host:5672/vhost, kafka://host:9092, redis://host:6379/0 or http://host:8888"
                 )
             }
-            brokers[uri, default: []].append((key, try queue()))
+            try add(uri)
         case .http(let url, let backlog, let published):
             func pointer(_ text: String) throws(SettingsError) -> JSONPointer {
                 guard let pointer = JSONPointer(text) else { throw wrong("`\(text)` is no JSON pointer, such as /queues/0/depth") }

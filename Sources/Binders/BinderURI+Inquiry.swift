@@ -19,9 +19,9 @@ extension BinderURI {
     }
 
     /// Asks the broker of backlogs and does nothing else there, over one connection that stands while it runs. Throws for the embedded broker, which
-    /// only its own process can ask.
+    /// only its own process can ask. `partitions` tells how many a destination has; Redis, where each is a stream, cannot tell by itself.
     package func inquiry(
-        name: String = "carillon-scaling", token: String? = nil, authorityFile: String? = nil, log: Log
+        name: String = "carillon-scaling", token: String? = nil, authorityFile: String? = nil, partitions: [String: Int] = [:], log: Log
     ) throws -> any BacklogReporting & Service {
         switch scheme {
         case "amqp":
@@ -35,6 +35,7 @@ extension BinderURI {
         case "redis":
             var configuration = try RedisConfiguration(uri: text)
             if !text.contains("name=") { configuration.clientName = name }
+            configuration.partitions = partitions
             return RedisBinder(configuration: configuration, log: log.of("redis"))
         case "http":
             var configuration = HTTPBinderConfiguration(url: text)

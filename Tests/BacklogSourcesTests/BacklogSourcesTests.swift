@@ -49,12 +49,7 @@ import Testing
                 #expect(all["two"]?[2].problem?.contains("/c") == true)
                 #expect(all["three"]?.map(\.reading.backlog.value) == [5])
                 #expect(pages.requests.count == 1)
-                let status = sources.status
-                #expect(status.map(\.conditions) == [3, 3])
-                #expect(status.map(\.calls) == [1, 1])
-                #expect(status.map(\.errors) == [0, 1])
-                #expect(status.allSatisfy { $0.age() != nil })
-                #expect(status[1].problem?.contains("/c") == true)
+                #expect(sources.askedPlaces.map(\.keys.count) == [3, 3])
             }
         }
     }
@@ -70,7 +65,7 @@ import Testing
         try await beside(sources) {
             let orders = try queue("orders")
             try await binder.prepare(group: orders.group, of: orders.destination)
-            let watching = Task { await sources.watch { hints.add($0) } }
+            let watching = Task { await sources.askedPlaces.first?.watch { hints.add($0.policy) } }
             try await eventually(within: .seconds(60)) {
                 _ = try await binder.publish(Envelope(text: "x"), to: orders.destination)
                 return Set(hints.all) == ["one", "two"]
@@ -78,6 +73,13 @@ import Testing
             watching.cancel()
             await watching.value
         }
+    }
+
+    @Test func `two policies that count the partitions of one destination otherwise are refused`() async throws {
+        let queue = "destination: orders, group: workers, wait: 60s, source: \"redis://h/0\""
+        let policies = try await entries([("one", ["{\(queue), partitions: 3}"]), ("two", ["{\(queue), partitions: 4}"])])
+        let error = #expect(throws: SettingsError.self) { try BacklogSources(policies, embedded: LocalBinder()) }
+        #expect(error?.message == "scaling.policies.two: `orders` has 4 partitions here and 3 in another policy")
     }
 
     @Test(arguments: [

@@ -2,6 +2,7 @@ import Autoscaler
 import BacklogSources
 import BinderConformance
 import Lifecycle
+import LocalBinder
 import Streams
 import TestSupport
 import Testing
@@ -139,7 +140,25 @@ struct RedisSourceTests {
                     #expect(statistics.contains("cmdstat_eval:calls=1,"), "\(statistics)")
                     let clients = try await server.command("CLIENT", "LIST")
                     #expect(clients.split(separator: "\n").count { $0.contains("name=carillon-scaling") } == 1, "\(clients)")
-                    #expect(sources.status.map(\.conditions) == [50])
+                    #expect(sources.askedPlaces.map(\.keys.count) == [50])
+                }
+            }
+        }
+    }
+
+    @Test func `a destination with partitions is found when its policy says how many`() async throws {
+        try await RedisServer.with { server in
+            let binder = try binder(server) { $0.partitions = ["orders": 3] }
+            let text = "{destination: orders, group: workers, wait: 60s, partitions: 3, source: \"\(server.uri)\"}"
+            let sources = try BacklogSources(try await entries([("orders", [text])]), embedded: LocalBinder())
+            try await beside(binder) {
+                let orders = try queue("orders")
+                try await binder.prepare(group: orders.group, of: orders.destination)
+                for number in 0..<10 { _ = try await binder.publish(Envelope(text: "x", key: "\(number)"), to: orders.destination) }
+                try await beside(sources) {
+                    try await eventually(within: .seconds(60), "all of them, over the partitions") {
+                        await sources.readAll(within: .seconds(10))["orders"]?.first?.reading.backlog.value == 10
+                    }
                 }
             }
         }
