@@ -14,56 +14,20 @@ struct KafkaFailureTests {
     @Test func `a broker killed twice among 10,000 confirmed publishes loses none of them`() async throws {
         let server = try await server()
         try await withBinder(server) { binder in
-            let destination = try fresh()
-            let group = try ConsumerGroup("workers")
-            let confirmed = Tally<Set<String>>([])
-            let received = Tally<Set<String>>([])
-            let events = EventCollector()
-            try await withThrowingTaskGroup(of: Void.self) { tasks in
-                tasks.addTask { @Sendable in
-                    let options = SubscriptionOptions(prefetch: 250, events: { events.add($0) })
-                    try await binder.withSubscription(to: destination, group: group, options: options) { deliveries in
-                        while let delivery = try await deliveries.next() {
-                            let id = delivery.envelope.id
-                            // What is no longer ours comes again: that is what this counts on.
-                            try? await delivery.accept()
-                            received.change { $0.insert(id) }
-                        }
+            let load = try ConfirmedLoad(binder)
+            try await load.run {
+                for third in [1.0 / 3, 2.0 / 3] {
+                    try await load.at(third) {
+                        try await server.kill()
+                        try await server.start()
                     }
                 }
-                try await eventually(within: .seconds(60), "ready") { events.all.contains(.ready) }
-                let publishing = Task {
-                    try await withThrowingTaskGroup(of: Void.self) { publishers in
-                        for publisher in 0..<50 {
-                            publishers.addTask {
-                                for number in 0..<200 {
-                                    while true {
-                                        do throws(BinderError) {
-                                            let receipt = try await binder.publish(
-                                                Envelope(text: "\(publisher)-\(number)"), to: destination)
-                                            confirmed.change { $0.insert(receipt.id) }
-                                            break
-                                        } catch { guard error.isRetriable else { throw error } }
-                                    }
-                                }
-                            }
-                        }
-                        while try await publishers.next() != nil {}
-                    }
-                }
-                for third in 1...2 {
-                    try await eventually(within: .seconds(90), "\(third) thirds confirmed") { confirmed.now.count >= third * 3000 }
-                    try await server.kill()
-                    try await server.start()
-                }
-                try await publishing.value
-                try await eventually(within: .seconds(90), "all confirmed events received") { confirmed.now.isSubset(of: received.now) }
-                tasks.cancelAll()
             }
-            #expect(confirmed.now.count == 10_000)
+            #expect(load.confirmed.now.count == 10_000)
             // The library tells of a lost broker only when it finds none for a while: a quick return may pass without a word.
-            let interruptions = events.all.filter { if case .interrupted = $0 { true } else { false } }
-            #expect(events.all.filter { $0 == .resumed }.count == interruptions.count && !events.all.contains(.gap))
+            let events = load.events.all
+            let interruptions = events.filter { if case .interrupted = $0 { true } else { false } }
+            #expect(events.filter { $0 == .resumed }.count == interruptions.count && !events.contains(.gap))
         }
     }
 
@@ -241,13 +205,13 @@ struct KafkaFailureTests {
                 _ = try await binder.publish(Envelope(text: "before"), to: destination)
                 let one = try await deliveries.next()?.take()
                 try await one?.settlement.settle(.accept)
-                let descriptors = try Process.descriptors()
-                let memory = try Process.memory()
+                let descriptors = try OwnProcess.descriptors().count
+                let memory = try OwnProcess.memory()
                 for round in 1...100 {
-                    let cut = try Sockets.cut(to: server.port)
+                    let cut = try OwnProcess.cutConnections(to: server.port)
                     #expect(cut > 0, "round \(round)")
                     try await eventually(within: .seconds(60), "connected again in round \(round)") {
-                        try Sockets.connected(to: server.port).count >= 2
+                        try OwnProcess.connections(to: server.port, established: true).count >= 2
                     }
                 }
                 try await eventually(within: .seconds(60), "ready again") { binder.readiness.isReady }
@@ -256,9 +220,9 @@ struct KafkaFailureTests {
                 #expect(last.map { String(decoding: $0.envelope.payload, as: UTF8.self) } == "after")
                 try await last?.settlement.settle(.accept)
                 try await eventually(within: .seconds(60), "as many descriptors as before: \(descriptors)") {
-                    try Process.descriptors() <= descriptors + 4
+                    try OwnProcess.descriptors().count <= descriptors + 4
                 }
-                #expect(try Process.memory() < memory + 64 << 20)
+                #expect(try OwnProcess.memory() < memory + 64 << 20)
             }
         }
     }
@@ -331,42 +295,5 @@ struct KafkaFailureTests {
                 }
             }
         }
-    }
-}
-
-private enum Process {
-    static func descriptors() throws -> Int { try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count }
-
-    /// Resident bytes.
-    static func memory() throws -> Int {
-        let text = String(decoding: try FileHandle(forReadingFrom: URL(filePath: "/proc/self/statm")).readToEnd() ?? Data(), as: UTF8.self)
-        return (Int(text.split(separator: " ").dropFirst().first ?? "") ?? 0) * 4096
-    }
-}
-
-private enum Sockets {
-    /// The descriptors of this process that are connections to that port on loopback.
-    static func connected(to port: Int) throws -> [Int32] {
-        let hexadecimal = String(port, radix: 16, uppercase: true)
-        let remote = "0100007F:" + String(repeating: "0", count: 4 - hexadecimal.count) + hexadecimal
-        var inodes: Set<String> = []
-        let table = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/net/tcp")).readToEnd() ?? Data()  // its size reads as 0
-        for line in String(decoding: table, as: UTF8.self).split(separator: "\n").dropFirst() {
-            let fields = line.split(separator: " ")
-            if fields.count > 9, fields[2] == remote, fields[3] == "01" { inodes.insert("socket:[\(fields[9])]") }
-        }
-        return try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").compactMap { descriptor in
-            guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)"),
-                inodes.contains(target)
-            else { return nil }
-            return Int32(descriptor)
-        }
-    }
-
-    /// Breaks all of them, as a lost network does.
-    static func cut(to port: Int) throws -> Int {
-        let all = try connected(to: port)
-        for descriptor in all { shutdown(descriptor, Int32(SHUT_RDWR)) }
-        return all.count
     }
 }

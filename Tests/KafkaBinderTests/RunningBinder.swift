@@ -1,6 +1,5 @@
 import Foundation
 import Lifecycle
-import Locking
 import Streams
 import Telemetry
 import TestSupport
@@ -27,26 +26,4 @@ func configuration(_ server: KafkaServer, _ change: (inout KafkaConfiguration) -
     if let debug = ProcessInfo.processInfo.environment["CARILLON_KAFKA_DEBUG"], !debug.isEmpty { configuration.properties["debug"] = debug }
     change(&configuration)
     return configuration
-}
-
-@discardableResult
-func running<R: Sendable>(_ binder: KafkaBinder, _ body: (KafkaBinder) async throws -> R) async throws -> R {
-    let shutdown = ShutdownSignal()
-    let run = Task { try await binder.run(ServiceLife(shutdown: shutdown)) }
-    let result: Result<R, any Error>
-    do { result = .success(try await body(binder)) } catch { result = .failure(error) }
-    shutdown.request()
-    try await run.value
-    return try result.get()
-}
-
-/// A destination that no other test uses.
-func fresh(_ name: String = "orders") throws -> Destination { try Destination("\(name)-\(Identifier.random().prefix(8))") }
-
-/// A value that several tasks of a test share.
-final class Tally<Value: Sendable>: Sendable {
-    private let value: Locked<Value>
-    init(_ value: Value) { self.value = Locked(value) }
-    var now: Value { value.withLock { $0 } }
-    func change(_ body: (inout Value) -> Void) { value.withLock { body(&$0) } }
 }

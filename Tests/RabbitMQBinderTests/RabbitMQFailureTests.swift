@@ -14,61 +14,18 @@ struct RabbitMQFailureTests {
     @Test func `a broker killed twice among 10,000 confirmed publishes loses none of them`() async throws {
         let server = try await server()
         try await withBinder(server, { $0.longestBackOff = .milliseconds(500) }) { binder in
-            let destination = try fresh()
-            let group = try ConsumerGroup("workers")
-            let confirmed = Tally<Set<String>>([])
-            let failed = Tally(0)
-            let received = Tally<Set<String>>([])
-            let events = EventCollector()
-            try await withThrowingTaskGroup(of: Void.self) { tasks in
-                tasks.addTask { @Sendable in
-                    let options = SubscriptionOptions(prefetch: 250, events: { events.add($0) })
-                    try await binder.withSubscription(to: destination, group: group, options: options) { deliveries in
-                        while let delivery = try await deliveries.next() {
-                            let id = delivery.envelope.id
-                            // Lost with its connection it comes again: that is what this counts on.
-                            try? await delivery.accept()
-                            received.change { $0.insert(id) }
-                        }
+            let load = try ConfirmedLoad(binder)
+            try await load.run {
+                for third in [1.0 / 3, 2.0 / 3] {
+                    try await load.at(third) {
+                        try await server.kill()
+                        try await server.start()
                     }
                 }
-                try await eventually(within: .seconds(20), "ready") { events.all.contains(.ready) }
-                let publishing = Task {
-                    try await withThrowingTaskGroup(of: Void.self) { publishers in
-                        for publisher in 0..<50 {
-                            publishers.addTask {
-                                for number in 0..<200 {
-                                    while true {
-                                        do throws(BinderError) {
-                                            let receipt = try await binder.publish(
-                                                Envelope(text: "\(publisher)-\(number)"), to: destination)
-                                            confirmed.change { $0.insert(receipt.id) }
-                                            break
-                                        } catch {
-                                            guard error.isRetriable else { throw error }
-                                            failed.change { $0 += 1 }
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                        try await publishers.waitForAll()
-                    }
-                }
-                for third in 1...2 {
-                    try await eventually(within: .seconds(60), "\(third) thirds confirmed") { confirmed.now.count >= third * 3000 }
-                    try await server.kill()
-                    try await server.start()
-                }
-                try await publishing.value
-                try await eventually(within: .seconds(60), "all confirmed events received") {
-                    confirmed.now.isSubset(of: received.now)
-                }
-                tasks.cancelAll()
             }
-            #expect(confirmed.now.count == 10_000)
-            #expect(failed.now > 0)  // the kill came while publishes were under way
-            #expect(events.all.filter { $0 == .resumed }.count == 2)
+            #expect(load.confirmed.now.count == 10_000)
+            #expect(load.failed.now > 0)  // the kill came while publishes were under way
+            #expect(load.events.all.filter { $0 == .resumed }.count == 2)
         }
     }
 
@@ -208,8 +165,8 @@ struct RabbitMQFailureTests {
             let events = EventCollector()
             try await binder.withSubscription(to: destination, group: nil, options: SubscriptionOptions(events: { events.add($0) })) {
                 deliveries in
-                let before = try Sockets.connected(to: server.port)
-                let memory = Memory.resident
+                let before = try OwnProcess.connections(to: server.port).count
+                let memory = try OwnProcess.memory()
                 let names = try await server.control("list_queues", "name")
                 try await server.control(
                     "eval",
@@ -220,11 +177,11 @@ struct RabbitMQFailureTests {
                 let one = try await deliveries.next()?.take()
                 try await one?.settlement.settle(.accept)
                 #expect(events.all.filter { $0 == .gap }.count >= 50)
-                #expect(try Sockets.connected(to: server.port) == before)
+                #expect(try OwnProcess.connections(to: server.port).count == before)
                 #expect(before == 2)
                 // A connection that is not given back keeps 300 KB of buffers: 200 of them would be 60 MB.
                 try await eventually(within: .seconds(60), "the memory of the lost connections is free") {
-                    Memory.resident < memory + 40_000_000
+                    try OwnProcess.memory() < memory + 40_000_000
                 }
                 let after = try await server.control("list_queues", "name")
                 let prefix = "\(destination.name).anonymous."
@@ -232,34 +189,6 @@ struct RabbitMQFailureTests {
                 let new = after.split(separator: "\n").filter { $0.hasPrefix(prefix) }
                 #expect(old.count == 1 && new.count == 1 && old != new)
             }
-        }
-    }
-}
-
-enum Memory {
-    /// Bytes of this process in memory.
-    static var resident: Int {
-        let text = (try? String(contentsOf: URL(filePath: "/proc/self/statm"), encoding: .utf8)) ?? ""
-        return (text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 4096
-    }
-}
-
-enum Sockets {
-    /// How many open descriptors of this process are connections to that port on loopback.
-    static func connected(to port: Int) throws -> Int {
-        let hexadecimal = String(port, radix: 16, uppercase: true)
-        let remote = "0100007F:" + String(repeating: "0", count: 4 - hexadecimal.count) + hexadecimal
-        var inodes: Set<String> = []
-        let table = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/net/tcp")).readToEnd() ?? Data()  // its size reads as 0
-        for line in String(decoding: table, as: UTF8.self).split(separator: "\n").dropFirst() {
-            let fields = line.split(separator: " ")
-            if fields.count > 9, fields[2] == remote { inodes.insert("socket:[\(fields[9])]") }
-        }
-        return try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count { descriptor in
-            guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)") else {
-                return false
-            }
-            return inodes.contains(target)
         }
     }
 }

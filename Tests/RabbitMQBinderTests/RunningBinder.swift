@@ -1,5 +1,4 @@
 import Lifecycle
-import Locking
 @testable import RabbitMQBinder
 import Streams
 import Telemetry
@@ -16,26 +15,4 @@ func withBinder<R: Sendable>(
     configuration.backOff = .milliseconds(50)
     change(&configuration)
     return try await running(RabbitMQBinder(configuration: configuration, log: log), body)
-}
-
-@discardableResult
-func running<R: Sendable>(_ binder: RabbitMQBinder, _ body: (RabbitMQBinder) async throws -> R) async throws -> R {
-    let shutdown = ShutdownSignal()
-    let run = Task { try await binder.run(ServiceLife(shutdown: shutdown)) }
-    let result: Result<R, any Error>
-    do { result = .success(try await body(binder)) } catch { result = .failure(error) }
-    shutdown.request()
-    try await run.value
-    return try result.get()
-}
-
-/// A destination that no other test uses.
-func fresh(_ name: String = "orders") throws -> Destination { try Destination("\(name)-\(Identifier.random().prefix(8))") }
-
-/// A value that several tasks of a test share.
-final class Tally<Value: Sendable>: Sendable {
-    private let value: Locked<Value>
-    init(_ value: Value) { self.value = Locked(value) }
-    var now: Value { value.withLock { $0 } }
-    func change(_ body: (inout Value) -> Void) { value.withLock { body(&$0) } }
 }

@@ -12,12 +12,13 @@ struct RedisFailureTests {
     @Test func `a server killed twice among 10,000 confirmed publishes loses none of them`() async throws {
         try await RedisServer.with(["--appendfsync", "always"]) { server in
             try await withBinder(server) { binder in
-                let load = try Load(binder)
-                try await load.run { confirmed in
-                    for third in 1...2 {
-                        try await eventually(within: .seconds(90), "\(third) thirds confirmed") { confirmed.now.count >= third * 3333 }
-                        try await server.kill()
-                        try await server.start()
+                let load = try ConfirmedLoad(binder)
+                try await load.run {
+                    for third in [1.0 / 3, 2.0 / 3] {
+                        try await load.at(third) {
+                            try await server.kill()
+                            try await server.start()
+                        }
                     }
                 }
                 #expect(load.confirmed.now.count == 10_000)
@@ -240,7 +241,7 @@ struct RedisFailureTests {
                 let events = EventCollector()
                 try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(events: { events.add($0) })) {
                     deliveries in
-                    let before = try Sockets.connected(to: server.port)
+                    let before = try OwnProcess.connections(to: server.port).count
                     #expect(before == 3)
                     var memory = 0
                     var rounds = 0
@@ -248,15 +249,15 @@ struct RedisFailureTests {
                         rounds += 1
                         try await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                         try await eventually(within: .seconds(20), "ready again") { binder.readiness.isReady && events.all.last != .ready }
-                        if rounds == 30 { memory = try Sockets.residentKilobytes() }
+                        if rounds == 30 { memory = try OwnProcess.memory() }
                     }
                     #expect(binder.connectionCount >= 300)
                     _ = try await binder.publish(Envelope(text: "still here"), to: destination)
                     let one = try await deliveries.next()?.take()
                     try await one?.settlement.settle(.accept)
                     #expect(one != nil)
-                    #expect(try Sockets.connected(to: server.port) == before)
-                    #expect(try Sockets.residentKilobytes() < memory + 20_000)
+                    #expect(try OwnProcess.connections(to: server.port).count == before)
+                    #expect(try OwnProcess.memory() < memory + 20_000_000)
                     #expect(!events.all.contains(.gap))
                 }
             }
@@ -283,95 +284,5 @@ struct RedisFailureTests {
                 _ = try await binder.publish(Envelope(text: "x"), to: try fresh())
             }
         }
-    }
-}
-
-/// 10,000 events from 50 publishers that go on until each is confirmed, and one member that takes them.
-struct Load {
-    let binder: RedisBinder
-    let destination: Destination
-    let group: ConsumerGroup
-    let confirmed = Tally<Set<String>>([])
-    let failed = Tally(0)
-    let received = Tally<Set<String>>([])
-    let events = EventCollector()
-
-    init(_ binder: RedisBinder) throws {
-        self.binder = binder
-        destination = try fresh()
-        group = try ConsumerGroup("workers")
-    }
-
-    /// Runs `body` while the events are published; returns when all that was confirmed was received.
-    func run(_ body: @escaping @Sendable (Tally<Set<String>>) async throws -> Void) async throws {
-        let (binder, destination, group, confirmed, failed, received, events) = (
-            binder, destination, group, confirmed, failed, received, events
-        )
-        try await withThrowingTaskGroup(of: Void.self) { tasks in
-            tasks.addTask { @Sendable in
-                let options = SubscriptionOptions(prefetch: 250, events: { events.add($0) })
-                try await binder.withSubscription(to: destination, group: group, options: options) { deliveries in
-                    while let delivery = try await deliveries.next() {
-                        let id = delivery.envelope.id
-                        try? await delivery.accept()
-                        received.change { $0.insert(id) }
-                    }
-                }
-            }
-            try await eventually(within: .seconds(20), "ready") { events.all.contains(.ready) }
-            let publishing = Task {
-                try await withThrowingTaskGroup(of: Void.self) { publishers in
-                    for publisher in 0..<50 {
-                        publishers.addTask {
-                            for number in 0..<200 {
-                                while true {
-                                    do throws(BinderError) {
-                                        let receipt = try await binder.publish(Envelope(text: "\(publisher)-\(number)"), to: destination)
-                                        confirmed.change { $0.insert(receipt.id) }
-                                        break
-                                    } catch {
-                                        guard error.isRetriable else { throw error }
-                                        failed.change { $0 += 1 }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                    try await publishers.waitForAll()
-                }
-            }
-            try await body(confirmed)
-            try await publishing.value
-            try await eventually(within: .seconds(60), "all confirmed events received") { confirmed.now.isSubset(of: received.now) }
-            tasks.cancelAll()
-        }
-    }
-}
-
-enum Sockets {
-    /// How many open descriptors of this process are connections to that port on loopback.
-    static func connected(to port: Int) throws -> Int {
-        let hexadecimal = String(port, radix: 16, uppercase: true)
-        let remote = "0100007F:" + String(repeating: "0", count: 4 - hexadecimal.count) + hexadecimal
-        var inodes: Set<String> = []
-        let table = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/net/tcp")).readToEnd() ?? Data()  // its size reads as 0
-        for line in String(decoding: table, as: UTF8.self).split(separator: "\n").dropFirst() {
-            let fields = line.split(separator: " ")
-            if fields.count > 9, fields[2] == remote { inodes.insert("socket:[\(fields[9])]") }
-        }
-        return try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count { descriptor in
-            guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(descriptor)") else {
-                return false
-            }
-            return inodes.contains(target)
-        }
-    }
-
-    static func residentKilobytes() throws -> Int {
-        let status = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/status")).readToEnd() ?? Data()
-        for line in String(decoding: status, as: UTF8.self).split(separator: "\n") where line.hasPrefix("VmRSS:") {
-            return Int(line.filter(\.isNumber)) ?? 0
-        }
-        return 0
     }
 }

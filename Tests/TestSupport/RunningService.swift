@@ -1,4 +1,5 @@
 package import Lifecycle
+package import Streams
 
 /// A service that runs beside a test.
 package struct RunningService: Sendable {
@@ -35,3 +36,12 @@ package struct RunningService: Sendable {
         return try result.get()
     }
 }
+
+/// Runs `body` with a service that runs beside it, and ends the service in order.
+@discardableResult
+package func running<S: Service, R: Sendable>(_ service: S, _ body: (S) async throws -> R) async throws -> R {
+    try await RunningService.with(service) { _ in try await body(service) }
+}
+
+/// A destination that no other test uses.
+package func fresh(_ name: String = "orders") throws -> Destination { try Destination("\(name)-\(Identifier.random().prefix(8))") }
