@@ -46,7 +46,7 @@ package final class RabbitMQBinder: Binder {
         let (phase, subscriptions) = state.withLock { ($0.phase, $0.subscriptions.values.map(\.subscription)) }
         guard phase == .running else { return .waiting(phase == .fresh ? "not started" : "closing") }
         guard publisher.readiness.isReady else { return publisher.readiness }
-        return subscriptions.lazy.map(\.readiness).first { !$0.isReady } ?? .ready
+        return subscriptions.lazy.map(\.desk.readiness).first { !$0.isReady } ?? .ready
     }
 
     /// How many connections were made since the start, publishing and subscribing.
@@ -189,7 +189,7 @@ package final class RabbitMQBinder: Binder {
         thread.start()
         let result: Result<R, any Error>
         do {
-            try await subscription.positioned()
+            try await subscription.desk.positioned()
             var deliveries = Deliveries(subscription)
             result = .success(try await body(&deliveries))
         } catch {

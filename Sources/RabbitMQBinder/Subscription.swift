@@ -11,21 +11,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         case accept(UInt64)
         case requeue(UInt64)
     }
-    private enum Phase {
-        case starting(String)
-        case ready
-        case interrupted(String)
-        case failed(BinderError)
-        case draining
-        case closed
-    }
-    private typealias Waiter = CheckedContinuation<Result<ReceivedEnvelope?, BinderError>, Never>
     private struct Shared {
-        var phase = Phase.starting("not connected to RabbitMQ yet")
-        var buffer = FIFO<ReceivedEnvelope>()
-        var waiter: Waiter?
-        var positioned: [UInt64: CheckedContinuation<BinderError?, Never>] = [:]
-        var nextWaiter: UInt64 = 0
         var commands: [Command] = []
         /// One of the commands does not wait for others.
         var urgent = false
@@ -33,6 +19,13 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         var generation: UInt64 = 0
         var queue = ""
         var drainAsked = false
+
+        /// Of what the connection so far has brought, nothing can be settled any more.
+        mutating func begin() {
+            generation += 1
+            commands = []
+            urgent = false
+        }
     }
 
     let purpose: String
@@ -45,6 +38,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
     private let topic: RabbitMQQueueOptions
     let log: Log
     let metrics: Metrics
+    let desk: DeliveryDesk
     private let shared = Locked(Shared())
     let wakeUp = WakeUp()
 
@@ -77,6 +71,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         self.metrics = metrics
         exchange = configuration.exchange(of: destination)
         purpose = destination.name
+        desk = DeliveryDesk(destination, of: "RabbitMQ")
         plenty = max(1, options.prefetch / 4)
         limits = InflationLimits(largest: configuration.largestInflated, ratio: configuration.inflationRatio)
         topic = configuration.queueOptions(of: destination)
@@ -89,86 +84,15 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
 
     // MARK: For the binder and its callers
 
-    var readiness: Readiness {
-        shared.withLock { shared in
-            switch shared.phase {
-            case .ready, .draining, .closed: .ready
-            case .starting(let reason), .interrupted(let reason): .waiting("\(destination): \(reason)")
-            case .failed(let error): .waiting("\(destination): \(error.message)")
-            }
-        }
-    }
-
     /// The queue that the subscription reads at the moment; empty before the first connection.
     var queue: String { shared.withLock { $0.queue } }
 
-    /// Waits until the broker has said that the consumer stands. Throws what makes that impossible, or `.cancelled`.
-    func positioned() async throws(BinderError) {
-        let id = shared.withLock { shared in
-            shared.nextWaiter += 1
-            return shared.nextWaiter
-        }
-        let error: BinderError? = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let early = shared.withLock { shared -> BinderError?? in
-                    switch shared.phase {
-                    case .ready: return .some(nil)
-                    case .failed(let error): return error
-                    case .draining, .closed: return BinderError(.closed, "the RabbitMQ binder is closed")
-                    case .starting, .interrupted:
-                        if Task.isCancelled { return BinderError(.cancelled, "the subscription was cancelled") }
-                        shared.positioned[id] = continuation
-                        return .none
-                    }
-                }
-                if let early { continuation.resume(returning: early) }
-            }
-        } onCancel: {
-            let waiter = shared.withLock { $0.positioned.removeValue(forKey: id) }
-            waiter?.resume(returning: BinderError(.cancelled, "the subscription was cancelled"))
-        }
-        if let error { throw error }
-    }
-
-    func next() async throws(BinderError) -> ReceivedEnvelope? {
-        if let early = shared.withLock({ Self.immediate(&$0) }) { return try early.get() }
-        let result: Result<ReceivedEnvelope?, BinderError> = await withTaskCancellationHandler {
-            await withCheckedContinuation { (waiter: Waiter) in
-                let early = shared.withLock { shared -> Result<ReceivedEnvelope?, BinderError>? in
-                    if let early = Self.immediate(&shared) { return early }
-                    if Task.isCancelled { return .failure(BinderError(.cancelled, "waiting for a delivery was cancelled")) }
-                    shared.waiter = waiter
-                    return nil
-                }
-                if let early { waiter.resume(returning: early) }
-            }
-        } onCancel: {
-            takeWaiter()?.resume(returning: .failure(BinderError(.cancelled, "waiting for a delivery was cancelled")))
-        }
-        return try result.get()
-    }
-
-    private static func immediate(_ shared: inout Shared) -> Result<ReceivedEnvelope?, BinderError>? {
-        switch shared.phase {
-        case .failed(let error): .failure(error)
-        case .draining: .success(nil)
-        case .closed: .success(nil)
-        case .starting, .ready, .interrupted: shared.buffer.popFirst().map { .success($0) }
-        }
-    }
-
-    private func takeWaiter() -> Waiter? {
-        shared.withLock { shared in
-            let waiter = shared.waiter
-            shared.waiter = nil
-            return waiter
-        }
-    }
+    func next() async throws(BinderError) -> ReceivedEnvelope? { try await desk.next() }
 
     /// Hands a settlement to the thread. Throws `.unreachable` when the connection that brought the delivery is gone: it comes again.
     func command(_ command: Command, generation: UInt64) throws(BinderError) {
         let (lost, calls) = shared.withLock { shared -> (Bool, Bool) in
-            guard Self.holds(shared, generation) else { return (true, false) }
+            guard shared.generation == generation else { return (true, false) }
             shared.commands.append(command)
             if case .requeue = command { shared.urgent = true }
             return (false, shared.urgent || shared.commands.count == 1 || shared.commands.count == plenty)
@@ -179,14 +103,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
 
     /// Throws `.unreachable` when the connection that brought a delivery is gone: it comes again.
     func demand(_ generation: UInt64) throws(BinderError) {
-        guard shared.withLock({ Self.holds($0, generation) }) else { throw Self.gone }
-    }
-
-    private static func holds(_ shared: Shared, _ generation: UInt64) -> Bool {
-        switch shared.phase {
-        case .ready, .draining: shared.generation == generation
-        default: false
-        }
+        guard shared.withLock({ $0.generation }) == generation else { throw Self.gone }
     }
 
     private static let gone = BinderError(
@@ -229,17 +146,11 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         tags = UnsettledTags()
         incoming = []
         consumerTag = try connection.consume(queue: queue, prefetch: options.prefetch, exclusive: false)
-        let (current, waiters) = shared.withLock { shared in
-            shared.generation += 1
-            shared.phase = .ready
+        generation = shared.withLock { shared in
+            shared.begin()
             shared.queue = queue
-            shared.commands = []
-            shared.urgent = false
-            let waiters = Array(shared.positioned.values)
-            shared.positioned = [:]
-            return (shared.generation, waiters)
+            return shared.generation
         }
-        generation = current
         if !wasReady {
             wasReady = true
             options.events(.ready)
@@ -249,7 +160,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
             options.events(group == nil || missed ? .gap : .resumed)
         }
         missed = false
-        for waiter in waiters { waiter.resume(returning: nil) }
+        desk.ready()
     }
 
     private static func lacksDeadLetters(_ failure: AMQPFailure) -> Bool {
@@ -280,15 +191,8 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
 
     func receivedAll(on connection: AMQPConnection) throws(AMQPFailure) {
         guard !incoming.isEmpty else { return }
-        let arrived = incoming
+        desk.put(incoming)
         incoming.removeAll(keepingCapacity: true)
-        let (waiter, first) = shared.withLock { shared -> (Waiter?, ReceivedEnvelope?) in
-            shared.buffer.append(contentsOf: arrived)
-            guard let waiter = shared.waiter, let first = shared.buffer.popFirst() else { return (nil, nil) }
-            shared.waiter = nil
-            return (waiter, first)
-        }
-        waiter?.resume(returning: .success(first))
     }
 
     func work(_ connection: AMQPConnection?, ending: Bool) throws(AMQPFailure) -> Bool {
@@ -322,21 +226,11 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
 
     private func startDraining(_ connection: AMQPConnection?) throws(AMQPFailure) {
         draining = true
-        let (waiter, positioned, untaken) = shared.withLock { shared in
-            let result = (shared.waiter, Array(shared.positioned.values), shared.buffer)
-            shared.waiter = nil
-            shared.positioned = [:]
-            shared.buffer = FIFO()
-            shared.phase = .draining
-            return result
-        }
-        waiter?.resume(returning: .success(nil))
-        for waiter in positioned { waiter.resume(returning: BinderError(.closed, "the RabbitMQ binder is closed")) }
+        var untaken = desk.drain()
         guard let connection else { return }
         try connection.cancelConsumer(consumerTag)
         // Others of the group need not wait for our end to get these.
-        var rest = untaken
-        while let delivery = rest.popFirst() { delivery.settlement.abandon() }
+        while let delivery = untaken.popFirst() { delivery.settlement.abandon() }
     }
 
     func lost(_ failure: AMQPFailure) {
@@ -344,46 +238,15 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         if failure.cause == .cancelled || failure.cause == .reply(404) { missed = true }
         incoming = []
         let error = failure.binderError
-        let (wasReady, waiter, positioned) = shared.withLock { shared -> (Bool, Waiter?, [CheckedContinuation<BinderError?, Never>]) in
-            let wasReady = if case .ready = shared.phase { true } else { false }
-            shared.buffer.removeAll()  // not settled: the broker delivers them again
-            shared.commands = []
-            shared.urgent = false
-            shared.generation += 1
-            switch shared.phase {
-            case .draining, .closed, .failed: break
-            default:
-                if failure.isConflict {
-                    shared.phase = .failed(error)
-                    let result = (wasReady, shared.waiter, Array(shared.positioned.values))
-                    shared.waiter = nil
-                    shared.positioned = [:]
-                    return result
-                }
-                if case .starting = shared.phase {
-                    shared.phase = .starting(error.message)
-                } else {
-                    shared.phase = .interrupted(error.message)
-                }
-            }
-            return (wasReady, nil, [])
-        }
-        if wasReady { options.events(.interrupted(error.message)) }
-        waiter?.resume(returning: .failure(error))
-        for waiter in positioned { waiter.resume(returning: error) }
+        shared.withLock { $0.begin() }
+        desk.discard()
+        if desk.interrupt(error.message) { options.events(.interrupted(error.message)) }
+        if failure.isConflict { desk.fail(error) }
     }
 
     func ended() {
-        let (waiter, positioned) = shared.withLock { shared in
-            let result = (shared.waiter, Array(shared.positioned.values))
-            shared.waiter = nil
-            shared.positioned = [:]
-            shared.buffer.removeAll()
-            shared.generation += 1
-            shared.phase = .closed
-            return result
-        }
-        waiter?.resume(returning: .success(nil))
-        for waiter in positioned { waiter.resume(returning: BinderError(.closed, "the RabbitMQ binder is closed")) }
+        shared.withLock { $0.begin() }
+        desk.discard()
+        desk.close()
     }
 }

@@ -60,7 +60,7 @@ final class BroadcastSubscription: ConnectionRole, DeliverySource, @unchecked Se
         self.log = log
         self.metrics = metrics
         purpose = destination.name
-        desk = DeliveryDesk(destination)
+        desk = DeliveryDesk(destination, of: "Redis")
     }
 
     // MARK: For the binder and its callers

@@ -116,7 +116,7 @@ final class GroupSubscription: ConnectionRole, DeliverySource, @unchecked Sendab
         self.metrics = metrics
         purpose = destination.name
         member = "\(configuration.clientName)-\(Identifier.random())"
-        desk = DeliveryDesk(destination)
+        desk = DeliveryDesk(destination, of: "Redis")
     }
 
     // MARK: For the binder and its callers

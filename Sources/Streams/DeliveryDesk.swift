@@ -1,8 +1,7 @@
-import Locking
-import Streams
+internal import Locking
 
 /// Between the thread of a subscription, which brings deliveries, and the task that takes them one by one.
-final class DeliveryDesk: Sendable {
+package final class DeliveryDesk: Sendable {
     private enum Phase {
         case starting(String)
         case ready
@@ -13,7 +12,7 @@ final class DeliveryDesk: Sendable {
     }
     private typealias Waiter = CheckedContinuation<Result<ReceivedEnvelope?, BinderError>, Never>
     private struct State {
-        var phase = Phase.starting("not connected to Redis yet")
+        var phase: Phase
         var buffer = FIFO<ReceivedEnvelope>()
         var waiter: Waiter?
         var positioned: [UInt64: CheckedContinuation<BinderError?, Never>] = [:]
@@ -28,13 +27,20 @@ final class DeliveryDesk: Sendable {
         }
     }
     private let destination: Destination
-    private let state = Locked(State())
+    private let broker: String
+    private let state: Locked<State>
 
-    init(_ destination: Destination) { self.destination = destination }
+    /// `broker`: the name of its make, for messages.
+    package init(_ destination: Destination, of broker: String) {
+        self.destination = destination
+        self.broker = broker
+        state = Locked(State(phase: .starting("not connected to \(broker) yet")))
+    }
 
     // MARK: For the binder and its callers
 
-    var readiness: Readiness {
+    /// Whether the position on the broker stands, and else why not.
+    package var readiness: Readiness {
         state.withLock { state in
             switch state.phase {
             case .ready, .draining, .closed: .ready
@@ -44,8 +50,8 @@ final class DeliveryDesk: Sendable {
         }
     }
 
-    /// Waits until the position on the server is established. Throws what makes that impossible, or `.cancelled`.
-    func positioned() async throws(BinderError) {
+    /// Waits until the position on the broker is established. Throws what makes that impossible, or `.cancelled`.
+    package func positioned() async throws(BinderError) {
         let id = state.withLock { state in
             state.nextWaiter += 1
             return state.nextWaiter
@@ -56,7 +62,7 @@ final class DeliveryDesk: Sendable {
                     switch state.phase {
                     case .ready: return .some(nil)
                     case .failed(let error): return error
-                    case .draining, .closed: return BinderError(.closed, "the Redis binder is closed")
+                    case .draining, .closed: return closedError
                     case .starting, .interrupted:
                         if Task.isCancelled { return BinderError(.cancelled, "the subscription was cancelled") }
                         state.positioned[id] = continuation
@@ -72,7 +78,8 @@ final class DeliveryDesk: Sendable {
         if let error { throw error }
     }
 
-    func next() async throws(BinderError) -> ReceivedEnvelope? {
+    /// The next delivery; nil when no more come. Throws what made the subscription impossible, or `.cancelled`.
+    package func next() async throws(BinderError) -> ReceivedEnvelope? {
         if let early = state.withLock({ Self.immediate(&$0) }) { return try early.get() }
         let result: Result<ReceivedEnvelope?, BinderError> = await withTaskCancellationHandler {
             await withCheckedContinuation { (waiter: Waiter) in
@@ -94,6 +101,8 @@ final class DeliveryDesk: Sendable {
         return try result.get()
     }
 
+    private var closedError: BinderError { BinderError(.closed, "the \(broker) binder is closed") }
+
     private static func immediate(_ state: inout State) -> Result<ReceivedEnvelope?, BinderError>? {
         switch state.phase {
         case .failed(let error): .failure(error)
@@ -104,7 +113,8 @@ final class DeliveryDesk: Sendable {
 
     // MARK: For the thread
 
-    func put(_ deliveries: [ReceivedEnvelope]) {
+    /// Brings deliveries.
+    package func put(_ deliveries: [ReceivedEnvelope]) {
         guard !deliveries.isEmpty else { return }
         let (waiter, first) = state.withLock { state -> (Waiter?, ReceivedEnvelope?) in
             state.buffer.append(contentsOf: deliveries)
@@ -115,7 +125,8 @@ final class DeliveryDesk: Sendable {
         waiter?.resume(returning: .success(first))
     }
 
-    func ready() {
+    /// The position on the broker stands: whoever waits for it goes on.
+    package func ready() {
         let waiters = state.withLock { state -> [CheckedContinuation<BinderError?, Never>] in
             switch state.phase {
             case .starting, .interrupted, .ready: state.phase = .ready
@@ -129,7 +140,7 @@ final class DeliveryDesk: Sendable {
 
     /// The position is lost for now; whether it was there before.
     @discardableResult
-    func interrupt(_ reason: String) -> Bool {
+    package func interrupt(_ reason: String) -> Bool {
         state.withLock { state in
             switch state.phase {
             case .ready:
@@ -143,9 +154,16 @@ final class DeliveryDesk: Sendable {
         }
     }
 
+    /// Drops what nobody has taken yet: the broker delivers it again.
+    package func discard() { state.withLock { $0.buffer.removeAll() } }
+
     /// The subscription can never be: whoever waits is told.
-    func fail(_ error: BinderError) {
-        let (waiter, positioned) = state.withLock { state in
+    package func fail(_ error: BinderError) {
+        let (waiter, positioned) = state.withLock { state -> (Waiter?, [CheckedContinuation<BinderError?, Never>]) in
+            switch state.phase {
+            case .failed, .draining, .closed: return (nil, [])
+            case .starting, .ready, .interrupted: break
+            }
             state.phase = .failed(error)
             return state.takeAll()
         }
@@ -154,18 +172,19 @@ final class DeliveryDesk: Sendable {
     }
 
     /// No more deliveries; returns those that nobody has seen.
-    func drain() -> FIFO<ReceivedEnvelope> {
+    package func drain() -> FIFO<ReceivedEnvelope> {
         let (waiters, untaken) = state.withLock { state in
             state.phase = .draining
             defer { state.buffer = FIFO() }
             return (state.takeAll(), state.buffer)
         }
         waiters.0?.resume(returning: .success(nil))
-        for waiter in waiters.1 { waiter.resume(returning: BinderError(.closed, "the Redis binder is closed")) }
+        for waiter in waiters.1 { waiter.resume(returning: closedError) }
         return untaken
     }
 
-    func close() {
+    /// Nothing comes any more.
+    package func close() {
         _ = drain()
         state.withLock { $0.phase = .closed }
     }
