@@ -97,15 +97,10 @@ package final class KafkaBinder: Binder {
             return state.subscriptions.values.map(\.subscription)
         }
         for subscription in subscriptions { subscription.drain() }
-        let clock = ContinuousClock()
-        let end = clock.now + configuration.drainLimit
-        while state.withLock({ !$0.subscriptions.isEmpty }) || producer.held > 0 {
-            guard clock.now < end, !Task.isCancelled else {
-                log.warning("deliveries in hand were not settled in time and go back to Kafka")
-                return
-            }
-            try? await Task.sleep(for: .milliseconds(5))  // between two looks: nobody tells when the last one is answered
+        let isDrained = await untilDrained(within: configuration.drainLimit) {
+            state.withLock { $0.subscriptions.isEmpty } && producer.held == 0
         }
+        if !isDrained { log.warning("deliveries in hand were not settled in time and go back to Kafka") }
     }
 
     // MARK: Publishing

@@ -92,15 +92,10 @@ package final class RabbitMQBinder: Binder {
             return state.subscriptions.values.map(\.subscription)
         }
         for subscription in subscriptions { subscription.drain() }
-        let clock = ContinuousClock()
-        let end = clock.now + configuration.drainLimit
-        while state.withLock({ !$0.subscriptions.isEmpty }) || publisher.held > 0 {
-            guard clock.now < end, !Task.isCancelled else {
-                log.warning("deliveries in hand were not settled in time and go back to RabbitMQ")
-                return
-            }
-            try? await Task.sleep(for: .milliseconds(5))  // between two looks: nobody tells when the last one is answered
+        let isDrained = await untilDrained(within: configuration.drainLimit) {
+            state.withLock { $0.subscriptions.isEmpty } && publisher.held == 0
         }
+        if !isDrained { log.warning("deliveries in hand were not settled in time and go back to RabbitMQ") }
     }
 
     package func publish(_ envelope: Envelope, to destination: Destination) async throws(BinderError) -> PublishReceipt {

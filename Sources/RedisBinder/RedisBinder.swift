@@ -105,15 +105,10 @@ package final class RedisBinder: Binder {
             return state.members.values.map(\.member)
         }
         for member in members { member.drain() }
-        let clock = ContinuousClock()
-        let end = clock.now + configuration.drainLimit
-        while state.withLock({ !$0.members.isEmpty }) || line.publisher.held > 0 {
-            guard clock.now < end, !Task.isCancelled else {
-                log.warning("deliveries in hand were not settled in time and go back to Redis")
-                return
-            }
-            try? await Task.sleep(for: .milliseconds(5))  // between two looks: nobody tells when the last one is answered
+        let isDrained = await untilDrained(within: configuration.drainLimit) {
+            state.withLock { $0.members.isEmpty } && line.publisher.held == 0
         }
+        if !isDrained { log.warning("deliveries in hand were not settled in time and go back to Redis") }
     }
 
     package func publish(_ envelope: Envelope, to destination: Destination) async throws(BinderError) -> PublishReceipt {

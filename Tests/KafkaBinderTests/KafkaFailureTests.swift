@@ -34,27 +34,8 @@ struct KafkaFailureTests {
     @Test func `a binder whose broker is absent starts, waits, and serves when it comes`() async throws {
         let server = try await server()
         try await server.stop()
-        let started = Tally(false)
         let binder = KafkaBinder(configuration: try configuration(server))
-        let shutdown = ShutdownSignal()
-        let run = Task { try await binder.run(ServiceLife(shutdown: shutdown, onStarted: { started.change { $0 = true } })) }
-        try await eventually(within: .seconds(5), "started") { started.now }
-        let destination = try fresh()
-        let received = Task {
-            try await binder.withSubscription(to: destination, group: nil, options: SubscriptionOptions()) { deliveries in
-                _ = try await binder.publish(Envelope(text: "at last"), to: destination)
-                let envelope = try await deliveries.next()?.take()
-                return envelope.map { String(decoding: $0.envelope.payload, as: UTF8.self) }
-            }
-        }
-        try await eventually(within: .seconds(60), "a reason") {
-            if case .waiting(let reason) = binder.readiness { reason.contains("127.0.0.1") } else { false }
-        }
-        try await server.start()
-        #expect(try await received.value == "at last")
-        try await eventually(within: .seconds(60), "ready") { binder.readiness.isReady }
-        shutdown.request()
-        try await run.value
+        #expect(try await AbsentBroker.firstEvent(of: binder) { try await server.start() } == "at last")
     }
 
     @Test func `a broker that is frozen for 20 seconds is noticed, publishes fail without a claim, and nothing is lost`() async throws {

@@ -29,6 +29,16 @@ struct RedisFailureTests {
         }
     }
 
+    @Test func `a binder whose server is absent starts, waits, and serves when it comes`() async throws {
+        try await RedisServer.with { server in
+            try await server.kill()
+            var configuration = try RedisConfiguration(uri: server.uri)
+            configuration.longestBackOff = .milliseconds(300)
+            let binder = RedisBinder(configuration: configuration)
+            #expect(try await AbsentBroker.firstEvent(of: binder) { try await server.start() } == "at last")
+        }
+    }
+
     @Test func `a database flushed under load gives the group all that is published afterwards, and tells of the gap`() async throws {
         try await RedisServer.with { server in
             try await withBinder(server) { binder in
