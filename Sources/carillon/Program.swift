@@ -28,25 +28,6 @@ enum Program {
 
     static func run(_ words: [String], _ terminal: Terminal = .standard) async -> Int32 {
         do {
-            return try await runUnwrapped(words, terminal)
-        } catch let error as OptionsError {
-            terminal.complain("carillon: \(error.message)")
-            if let command = error.command { terminal.complain("`carillon help \(command)` shows how it is called") }
-            return 2
-        } catch let failure as Failure {
-            terminal.complain("carillon: \(failure.message)")
-            return failure.code
-        } catch is CancellationError {
-            return 1
-        } catch {
-            terminal.complain("carillon: \(error)")
-            return 1
-        }
-    }
-
-    /// Which service of a command failed is of no use to its caller: the reason is.
-    private static func runUnwrapped(_ words: [String], _ terminal: Terminal) async throws -> Int32 {
-        do {
             if words.first == "--version" {
                 terminal.print("carillon \(version)")
                 return 0
@@ -59,8 +40,26 @@ enum Program {
                 guard let verb = verbs.first(where: { $0.command.name == command.name }) else { return 2 }
                 return try await verb.run(invocation, terminal)
             }
-        } catch let failure as ServiceFailure {
-            throw failure.underlying
+        } catch {
+            // Which service of a command failed is of no use to its caller: the reason is.
+            return complain((error as? ServiceFailure)?.underlying ?? error, terminal)
+        }
+    }
+
+    /// Says what went wrong and returns the exit code.
+    private static func complain(_ error: any Error, _ terminal: Terminal) -> Int32 {
+        switch error {
+        case let error as OptionsError:
+            terminal.complain("carillon: \(error.message)")
+            if let command = error.command { terminal.complain("`carillon help \(command)` shows how it is called") }
+            return 2
+        case let failure as Failure:
+            terminal.complain("carillon: \(failure.message)")
+            return failure.code
+        case is CancellationError: return 1
+        default:
+            terminal.complain("carillon: \(error)")
+            return 1
         }
     }
 
