@@ -99,18 +99,11 @@ package final class BusBridge: Service {
     /// Carries until shutdown; a broker that is away is waited for. On shutdown what is in hand is ended, or goes back to its broker.
     package func run(_ life: ServiceLife) async throws {
         life.started()
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                await withTaskGroup(of: Void.self) { carriers in
-                    for route in self.routes { carriers.addTask { await self.carry(route, until: life.shutdown) } }
-                }
+        // An absent broker must not hold the process.
+        _ = await withTimeLimit(Self.lastLimit, after: life.shutdown) {
+            await withTaskGroup(of: Void.self) { carriers in
+                for route in self.routes { carriers.addTask { await self.carry(route, until: life.shutdown) } }
             }
-            group.addTask {
-                await life.shutdown.wait()
-                try? await Task.sleep(for: Self.lastLimit)  // the limit itself: an absent broker must not hold the process
-            }
-            await group.next()
-            group.cancelAll()
         }
         for route in routes { set(.waiting("the bridge has ended"), route) }
     }

@@ -199,21 +199,7 @@ extension EventBus {
     /// What is at hand when shutdown is asked for is sent if the broker takes it at once; an absent one must not hold the process.
     private func sendOutgoing(_ shutdown: ShutdownSignal) async {
         for await message in outgoing {
-            let sent = await withTaskGroup(of: Bool.self) { group in
-                group.addTask {
-                    await self.send(message)
-                    return true
-                }
-                group.addTask {
-                    await shutdown.wait()
-                    try? await Task.sleep(for: Self.lastWordLimit)  // the limit itself: an absent broker must not hold the process
-                    return false
-                }
-                let first = await group.next() ?? false
-                group.cancelAll()
-                return first
-            }
-            if !sent { return }
+            guard await withTimeLimit(Self.lastWordLimit, after: shutdown, { await self.send(message) }) != nil else { return }
         }
     }
 

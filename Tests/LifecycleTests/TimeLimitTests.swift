@@ -36,4 +36,24 @@ import Testing
         task.cancel()
         #expect(await task.value == 7)
     }
+
+    @Test func `a time that begins with the shutdown does not end what goes on before`() async throws {
+        let shutdown = ShutdownSignal()
+        let isOver = Locked(false)
+        let begun = ShutdownSignal()
+        let task = Task {
+            await withTimeLimit(.milliseconds(20), after: shutdown) {
+                begun.request()
+                await ShutdownSignal().wait()  // until cancelled
+                isOver.withLock { $0 = true }
+            }
+        }
+        await begun.wait()
+        await ShutdownSignal().wait(atMost: .milliseconds(200))  // ten times the limit, without a shutdown
+        #expect(!isOver.withLock { $0 })
+        #expect(await withTimeLimit(.milliseconds(20), after: shutdown) { 7 } == 7)
+        shutdown.request()
+        #expect(await task.value == nil)
+        #expect(isOver.withLock { $0 })
+    }
 }
