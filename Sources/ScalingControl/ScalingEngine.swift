@@ -91,7 +91,12 @@ package final class ScalingEngine: Service {
         var users = [[(policy: Int, queue: Int)]](repeating: [], count: sources.count)
         for (index, plan) in plans.enumerated() { for queue in plan.queues { users[queue.source].append((index, queue.queue)) } }
         self.users = users
-        queueUsers = users.map { users in Dictionary(grouping: users, by: \.queue).mapValues { $0.map(\.policy) } }
+        // A policy may ask for one queue twice, and looks at it once.
+        queueUsers = users.map { users in
+            users.reduce(into: [:]) { all, user in
+                if all[user.queue]?.last != user.policy { all[user.queue, default: []].append(user.policy) }
+            }
+        }
         var parameterUsers: [String: [Int]] = [:]
         for (index, plan) in plans.enumerated() {
             for case .parameter(let one) in plan.policy.conditions where parameterUsers[one.name]?.last != index {

@@ -129,6 +129,21 @@ struct InputTests {
         #expect(text.contains("carillon_scaling_reading_age_seconds{policy=\"orders\"} 0\n"))
     }
 
+    @Test func aPolicyThatAsksForOneQueueTwiceHasOneErrorWhenItIsUnknown() async throws {
+        target.set(1)
+        let metrics = Metrics()
+        let source = bench.source
+        let policy = Bench.policy(conditions: [.queue(QueueCondition(destination: "orders", objective: .drain(300)))])
+        let queue = PlannedPolicy.QueueNumber(source: 0, queue: 0)
+        let engine = ScalingEngine(
+            [PlannedPolicy(policy, queues: [queue, queue], target: target)], sources: [AskedSource(source, queues: ["orders"])],
+            ledger: Ledger(folder: nil), binder: bench.binder, clock: bench.clock.clock, metrics: metrics)
+        try await engine.open()
+        source.set("orders", .unknown("away"))
+        await engine.round()
+        #expect(metrics.prometheusText.contains("carillon_scaling_source_errors_total{policy=\"orders\"} 1\n"))
+    }
+
     @Test func alertsAreToldOnceWhenTheyBeginAndOnceWhenTheyEnd() {
         var book = AlertBook()
         #expect(book.update([.stuck: "orders[3]"]) == [.init(.stuck, "orders[3]")])
