@@ -65,15 +65,7 @@ final class Subscription: DeliverySource, @unchecked Sendable {  // what is not 
 
     // MARK: For the binder and its callers
 
-    var readiness: Readiness {
-        shared.withLock { shared in
-            switch shared.phase {
-            case .ready, .draining, .closed: .ready
-            case .starting(let reason), .interrupted(let reason): .waiting("\(names.topic): \(reason)")
-            case .failed(let error): .waiting("\(names.topic): \(error.message)")
-            }
-        }
-    }
+    var readiness: Readiness { shared.withLock { $0.phase }.readiness(of: names.topic) }
 
     /// Waits until the position stands. Throws what makes that impossible, or `.cancelled`.
     func positioned() async throws(BinderError) {

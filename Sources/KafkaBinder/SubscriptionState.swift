@@ -2,14 +2,6 @@ import Streams
 
 /// What tasks and the thread of one subscription share: what waits to be handed out, what is in hand, and how far each partition is done.
 struct SubscriptionState: Sendable {
-    enum Phase: Sendable {
-        case starting(String)
-        case ready
-        case interrupted(String)
-        case failed(BinderError)
-        case draining
-        case closed
-    }
     struct Slot: Sendable {
         var tracker: OffsetTracker
         /// Tells this assignment of the partition from earlier ones, whose deliveries can no longer be settled.
@@ -27,7 +19,7 @@ struct SubscriptionState: Sendable {
     }
     typealias Waiter = CheckedContinuation<Result<ReceivedEnvelope?, BinderError>, Never>
 
-    var phase = Phase.starting("not connected to Kafka yet")
+    var phase = SubscriptionPhase.starting("not connected to Kafka yet")
     var buffer = FIFO<(fetched: FetchedRecord, epoch: UInt64)>()
     var waiter: Waiter?
     var positioned: [UInt64: CheckedContinuation<BinderError?, Never>] = [:]

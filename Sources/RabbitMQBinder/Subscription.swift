@@ -21,7 +21,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         var drainAsked = false
 
         /// Of what the connection so far has brought, nothing can be settled any more.
-        mutating func begin() {
+        mutating func forgetConnection() {
             generation += 1
             commands = []
             urgent = false
@@ -147,7 +147,7 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         incoming = []
         consumerTag = try connection.consume(queue: queue, prefetch: options.prefetch, exclusive: false)
         generation = shared.withLock { shared in
-            shared.begin()
+            shared.forgetConnection()
             shared.queue = queue
             return shared.generation
         }
@@ -238,15 +238,14 @@ final class Subscription: ConnectionRole, DeliverySource, @unchecked Sendable {
         if failure.cause == .cancelled || failure.cause == .reply(404) { missed = true }
         incoming = []
         let error = failure.binderError
-        shared.withLock { $0.begin() }
+        shared.withLock { $0.forgetConnection() }
         desk.discard()
         if desk.interrupt(error.message) { options.events(.interrupted(error.message)) }
         if failure.isConflict { desk.fail(error) }
     }
 
     func ended() {
-        shared.withLock { $0.begin() }
-        desk.discard()
+        shared.withLock { $0.forgetConnection() }
         desk.close()
     }
 }

@@ -2,17 +2,9 @@ internal import Locking
 
 /// Between the thread of a subscription, which brings deliveries, and the task that takes them one by one.
 package final class DeliveryDesk: Sendable {
-    private enum Phase {
-        case starting(String)
-        case ready
-        case interrupted(String)
-        case failed(BinderError)
-        case draining
-        case closed
-    }
     private typealias Waiter = CheckedContinuation<Result<ReceivedEnvelope?, BinderError>, Never>
     private struct State {
-        var phase: Phase
+        var phase: SubscriptionPhase
         var buffer = FIFO<ReceivedEnvelope>()
         var waiter: Waiter?
         var positioned: [UInt64: CheckedContinuation<BinderError?, Never>] = [:]
@@ -40,15 +32,7 @@ package final class DeliveryDesk: Sendable {
     // MARK: For the binder and its callers
 
     /// Whether the position on the broker stands, and else why not.
-    package var readiness: Readiness {
-        state.withLock { state in
-            switch state.phase {
-            case .ready, .draining, .closed: .ready
-            case .starting(let reason), .interrupted(let reason): .waiting("\(destination): \(reason)")
-            case .failed(let error): .waiting("\(destination): \(error.message)")
-            }
-        }
-    }
+    package var readiness: Readiness { state.withLock { $0.phase }.readiness(of: destination.name) }
 
     /// Waits until the position on the broker is established. Throws what makes that impossible, or `.cancelled`.
     package func positioned() async throws(BinderError) {
