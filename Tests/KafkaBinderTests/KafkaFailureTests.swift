@@ -14,14 +14,10 @@ struct KafkaFailureTests {
     @Test func `a broker killed twice among 10,000 confirmed publishes loses none of them`() async throws {
         let server = try await server()
         try await withBinder(server) { binder in
-            let load = try ConfirmedLoad(binder)
-            try await load.run {
-                for third in [1.0 / 3, 2.0 / 3] {
-                    try await load.at(third) {
-                        try await server.kill()
-                        try await server.start()
-                    }
-                }
+            let load = try ConfirmedLoad(binder, readyWithin: .seconds(60), limit: .seconds(90))
+            try await load.run(troubledAt: [1.0 / 3, 2.0 / 3]) {
+                try await server.kill()
+                try await server.start()
             }
             #expect(load.confirmed.now.count == 10_000)
             // The library tells of a lost broker only when it finds none for a while: a quick return may pass without a word.
@@ -35,7 +31,7 @@ struct KafkaFailureTests {
         let server = try await server()
         try await server.stop()
         let binder = KafkaBinder(configuration: try configuration(server))
-        #expect(try await AbsentBroker.firstEvent(of: binder) { try await server.start() } == "at last")
+        #expect(try await AbsentBroker.firstEvent(of: binder, within: .seconds(60)) { try await server.start() } == "at last")
     }
 
     @Test func `a broker that is frozen for 20 seconds is noticed, publishes fail without a claim, and nothing is lost`() async throws {

@@ -14,14 +14,10 @@ struct RabbitMQFailureTests {
     @Test func `a broker killed twice among 10,000 confirmed publishes loses none of them`() async throws {
         let server = try await server()
         try await withBinder(server, { $0.longestBackOff = .milliseconds(500) }) { binder in
-            let load = try ConfirmedLoad(binder)
-            try await load.run {
-                for third in [1.0 / 3, 2.0 / 3] {
-                    try await load.at(third) {
-                        try await server.kill()
-                        try await server.start()
-                    }
-                }
+            let load = try ConfirmedLoad(binder, readyWithin: .seconds(20), limit: .seconds(60))
+            try await load.run(troubledAt: [1.0 / 3, 2.0 / 3]) {
+                try await server.kill()
+                try await server.start()
             }
             #expect(load.confirmed.now.count == 10_000)
             #expect(load.failed.now > 0)  // the kill came while publishes were under way
@@ -36,7 +32,7 @@ struct RabbitMQFailureTests {
         configuration.backOff = .milliseconds(50)
         configuration.longestBackOff = .milliseconds(300)
         let binder = RabbitMQBinder(configuration: configuration)
-        #expect(try await AbsentBroker.firstEvent(of: binder) { try await server.start() } == "at last")
+        #expect(try await AbsentBroker.firstEvent(of: binder, within: .seconds(5)) { try await server.start() } == "at last")
     }
 
     @Test func `a broker that is frozen is noticed within two heartbeats, and publishes fail without a claim`() async throws {

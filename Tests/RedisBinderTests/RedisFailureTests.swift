@@ -12,14 +12,10 @@ struct RedisFailureTests {
     @Test func `a server killed twice among 10,000 confirmed publishes loses none of them`() async throws {
         try await RedisServer.with(["--appendfsync", "always"]) { server in
             try await withBinder(server) { binder in
-                let load = try ConfirmedLoad(binder)
-                try await load.run {
-                    for third in [1.0 / 3, 2.0 / 3] {
-                        try await load.at(third) {
-                            try await server.kill()
-                            try await server.start()
-                        }
-                    }
+                let load = try ConfirmedLoad(binder, readyWithin: .seconds(20), limit: .seconds(60))
+                try await load.run(troubledAt: [1.0 / 3, 2.0 / 3]) {
+                    try await server.kill()
+                    try await server.start()
                 }
                 #expect(load.confirmed.now.count == 10_000)
                 #expect(load.failed.now > 0)  // the kill came while publishes were under way
@@ -35,7 +31,7 @@ struct RedisFailureTests {
             var configuration = try RedisConfiguration(uri: server.uri)
             configuration.longestBackOff = .milliseconds(300)
             let binder = RedisBinder(configuration: configuration)
-            #expect(try await AbsentBroker.firstEvent(of: binder) { try await server.start() } == "at last")
+            #expect(try await AbsentBroker.firstEvent(of: binder, within: .seconds(5)) { try await server.start() } == "at last")
         }
     }
 

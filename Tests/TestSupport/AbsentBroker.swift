@@ -3,8 +3,8 @@ package import Streams
 /// What a binder does whose broker is not there when it starts.
 package enum AbsentBroker {
     /// Starts the binder, which must say why it waits, then the broker by `start`; returns the text of an event that was published and received over
-    /// it, by callers who waited since before.
-    package static func firstEvent(of binder: any Binder, start: () async throws -> Void) async throws -> String? {
+    /// it, by callers who waited since before. `limit`: until the binder says why it waits, and from that event until it is ready.
+    package static func firstEvent(of binder: any Binder, within limit: Duration, start: () async throws -> Void) async throws -> String? {
         try await RunningService.with(binder) { _ in
             let destination = try fresh()
             let received = Task {
@@ -14,12 +14,12 @@ package enum AbsentBroker {
                     return delivery.map { String(decoding: $0.envelope.payload, as: UTF8.self) }
                 }
             }
-            try await eventually(within: .seconds(60), "a reason that names the address") {
+            try await eventually(within: limit, "a reason that names the address") {
                 if case .waiting(let reason) = binder.readiness { reason.contains("127.0.0.1") } else { false }
             }
             try await start()
             let text = try await received.value
-            try await eventually(within: .seconds(60), "ready") { binder.readiness.isReady }
+            try await eventually(within: limit, "ready") { binder.readiness.isReady }
             return text
         }
     }

@@ -16,33 +16,36 @@ package struct ConfirmedLoad: Sendable {
     /// How many events there are.
     package let count: Int
     private let binder: any Binder
+    private let readyLimit: Duration
+    private let limit: Duration
     private static let publishers = 50
 
-    package init(_ binder: any Binder, count: Int = 10_000) throws {
+    /// `limit`: for each part to be confirmed, and for all to be received.
+    package init(_ binder: any Binder, count: Int = 10_000, readyWithin readyLimit: Duration, limit: Duration) throws {
         self.binder = binder
+        self.readyLimit = readyLimit
+        self.limit = limit
         self.count = count
         destination = try fresh()
         group = try ConsumerGroup("workers")
     }
 
-    /// Publishes and receives, `trouble` beside it; returns when all that was confirmed was received.
-    package func run(_ trouble: () async throws -> Void) async throws {
+    /// Publishes and receives, and makes `trouble` when each of these parts of the events is confirmed; returns when all that was confirmed was
+    /// received.
+    package func run(troubledAt parts: [Double], _ trouble: () async throws -> Void) async throws {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await receive() }
-            try await eventually(within: .seconds(60), "ready") { events.all.contains(.ready) }
+            try await eventually(within: readyLimit, "ready") { events.all.contains(.ready) }
             let publishing = Task { try await publish() }
-            try await trouble()
+            for part in parts {
+                let wanted = Int(Double(count) * part)
+                try await eventually(within: limit, "\(wanted) events confirmed") { confirmed.now.count >= wanted }
+                try await trouble()
+            }
             try await publishing.value
-            try await eventually(within: .seconds(90), "all confirmed events received") { confirmed.now.isSubset(of: received.now) }
+            try await eventually(within: limit, "all confirmed events received") { confirmed.now.isSubset(of: received.now) }
             tasks.cancelAll()
         }
-    }
-
-    /// Runs `body` when this part of the events is confirmed.
-    package func at(_ part: Double, _ body: () async throws -> Void) async throws {
-        let wanted = Int(Double(count) * part)
-        try await eventually(within: .seconds(90), "\(wanted) events confirmed") { confirmed.now.count >= wanted }
-        try await body()
     }
 
     private func receive() async throws {
