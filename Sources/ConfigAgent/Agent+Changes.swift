@@ -22,7 +22,7 @@ extension Agent {
                 _ = try await update(minimumVersion: nil)
             } catch let error as ConfigError where error.isRetriable && !configuration.runsOnce {
                 log.warning("there is no configuration yet", ["reason": error.message])
-                try await Task.sleep(for: backOff.next())
+                try await Task.sleep(for: backOff.next())  // between two tries
             }
         }
         report()

@@ -141,7 +141,7 @@ package final class Agent: Service {
                         child?.endGroup(SIGKILL)
                     case .arm(let id, let time):
                         timers.addTask { [input] in
-                            do { try await Task.sleep(for: time) } catch { return }
+                            do { try await Task.sleep(for: time) } catch { return }  // a timer that the machine asked for
                             input.yield(.timer(id))
                         }
                     case .applied(let change): answer(change, nil)

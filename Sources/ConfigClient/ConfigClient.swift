@@ -147,6 +147,7 @@ public final class ConfigClient: ConfigReader {
                 if error.code != .cancelled { becameStale(error) }
                 guard error.isRetriable, tries < attempts else { throw error }
                 tries += 1
+                // Between two tries.
                 do { try await Task.sleep(for: backOff.next()) } catch { throw ConfigError(.cancelled, "the refresh was cancelled") }
             }
         }

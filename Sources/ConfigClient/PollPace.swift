@@ -14,7 +14,7 @@ package struct PollPace: Sendable {
         let end = interval > .zero ? ContinuousClock.now + interval * Double.random(in: 0.9...1.1) : nil
         while true {
             if case .stale = client.state {
-                try await Task.sleep(for: min(backOff.next(), interval > .zero ? interval : .seconds(30)))
+                try await Task.sleep(for: min(backOff.next(), interval > .zero ? interval : .seconds(30)))  // between two tries
                 return
             }
             backOff.reset()

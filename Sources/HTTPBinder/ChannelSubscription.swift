@@ -50,7 +50,7 @@ extension ChannelSubscription {
             guard !Task.isCancelled else { return }
             if [.invalid, .refused, .conflict, .unsupported].contains(failure.code), state.refuse(failure) { return }
             state.interrupted(failure.message)
-            try? await Task.sleep(for: backOff.next())
+            try? await Task.sleep(for: backOff.next())  // between two tries
         }
     }
 }

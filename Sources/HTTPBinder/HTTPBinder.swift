@@ -74,7 +74,7 @@ package final class HTTPBinder: Binder {
             } catch {
                 guard !Task.isCancelled else { return }
                 note(error)
-                try? await Task.sleep(for: backOff.next())
+                try? await Task.sleep(for: backOff.next())  // between two tries
             }
         }
     }

@@ -88,7 +88,7 @@ package final class ChangePublisher: Service {
                     state.withLock { $0.inHand = nil }
                 } catch {
                     log.warning("a change is not published yet; trying again", ["version": change.to, "reason": error.message])
-                    try await Task.sleep(for: backOff.next())
+                    try await Task.sleep(for: backOff.next())  // between two tries
                 }
             }
         }

@@ -1,5 +1,5 @@
-internal import Processes
 internal import Lifecycle
+internal import Processes
 
 /// The workers of one policy: a pure value; what happened goes in, what is to be done comes out. Moments are times since the machine started.
 ///
