@@ -50,6 +50,9 @@ package struct ConformanceReport: Sendable {
 }
 
 extension CaseResult {
+    /// The same in one line, for reports that show no more of it.
+    package var summary: String { line.split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: ": ") }
+
     /// `E4   passed   3.2 s  a broker that falls silent …`
     package var line: String {
         let (word, note) =

@@ -199,6 +199,8 @@ final class GroupSubscription: ConnectionRole, DeliverySource, @unchecked Sendab
         isTicking = false
         claiming = 0
         isUnblocking = false
+        // Read and not handed over: they are in our hands already, and nobody would fetch them again.
+        desk.put(incoming)
         incoming = []
         stage = .away
         metrics.count("carillon_redis_lost_total", ["connection": "subscribe"], help: "Connections that were lost or could not be made.")

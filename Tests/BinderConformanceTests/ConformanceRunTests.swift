@@ -26,6 +26,7 @@ import Testing
         #expect(Set(ids.all) == ["A1", "A2", "D3", "E5"])
         #expect(report.results.map(\.id) == ["A1", "A2", "D3", "E5"])
         #expect(report.failures.map(\.id) == ["A2"])
+        #expect(report.failures.first?.summary.hasSuffix(": headers were added: [\"internal\"]") == true)
         let lines = report.table.split(separator: "\n").map(String.init)
         #expect(lines[0].hasPrefix("A1   passed "))
         #expect(lines[1].hasPrefix("A2   FAILED "))

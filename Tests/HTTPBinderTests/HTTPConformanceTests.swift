@@ -28,7 +28,7 @@ import Testing
             try await server.end()
             try await bounded.end()
             print(report.line)
-            for failure in report.failures { Issue.record("\(failure.line)") }
+            for failure in report.failures { Issue.record("\(failure.summary)") }
             #expect(report.results.count == BinderCases.all.count)
         }
     }

@@ -24,7 +24,7 @@ struct KafkaConformanceTests {
             }
         }
         print(report.line)
-        for failure in report.failures { Issue.record("\(failure.line)") }
+        for failure in report.failures { Issue.record("\(failure.summary)") }
         #expect(report.results.count == BinderCases.all.count)
     }
 

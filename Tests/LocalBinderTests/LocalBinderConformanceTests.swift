@@ -43,7 +43,7 @@ import Testing
             }
         }
         print(report.line)
-        for failure in report.failures { Issue.record("\(failure.line)") }
+        for failure in report.failures { Issue.record("\(failure.summary)") }
         #expect(report.results.count == BinderCases.all.count)
     }
 }

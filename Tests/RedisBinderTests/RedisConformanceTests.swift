@@ -28,7 +28,7 @@ struct RedisConformanceTests {
                 }
             }
             print(report.line)
-            for failure in report.failures { Issue.record("\(failure.line)") }
+            for failure in report.failures { Issue.record("\(failure.summary)") }
             #expect(report.results.count == BinderCases.all.count)
         }
     }
