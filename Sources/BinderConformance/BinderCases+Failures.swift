@@ -16,6 +16,7 @@ extension BinderCases {
             }
             try await bench.withProxied { binder, proxy in
                 try await bench.withConsumer(consumer, over: binder) {
+                    try await bench.control.keepDeclarations?()
                     let confirmed = TextCollector()
                     let all = texts(10_000)
                     try await withThrowingTaskGroup(of: Void.self) { tasks in

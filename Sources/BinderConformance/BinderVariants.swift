@@ -34,6 +34,8 @@ package struct BinderVariants: Sendable {
 
 /// What a test does to a broker of its own. A broker of somebody else is never touched: there the cases hurt the connections instead.
 package struct BrokerControl: Sendable {
+    /// Makes what was declared so far outlast `restart`, on a broker that says so too early.
+    package var keepDeclarations: (@Sendable () async throws -> Void)?
     /// Ends the broker, as a crash does, and starts it on the same address and data.
     package var restart: (@Sendable () async throws -> Void)?
     /// Makes the broker take no more events of this destination; what it has is still handed out.

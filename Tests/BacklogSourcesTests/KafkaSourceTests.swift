@@ -150,7 +150,7 @@ struct KafkaSourceTests {
 
     @Test func `brokers that are away are unknown within the limit`() async throws {
         let orders = try fresh()
-        let settings = try KafkaConfiguration(uri: "kafka://127.0.0.1:\(RabbitMQServer.freePort())")
+        let settings = try KafkaConfiguration(uri: "kafka://127.0.0.1:\(freePort())")
         let source = BrokerSource(name: "kafka", KafkaInquiry(configuration: settings))
         let report = await source.read([orders], within: .milliseconds(500))[orders]
         #expect(report?.reading == .unknown && report?.problem != nil)

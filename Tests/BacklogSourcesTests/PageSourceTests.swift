@@ -81,7 +81,7 @@ import Testing
             let long = await PageSource(url: server.url + "/long").read([queue], within: .seconds(60))[queue]
             #expect(long?.reading == .unknown && long?.problem != nil)
         }
-        let gone = PageSource(url: "http://user:secret@127.0.0.1:\(RabbitMQServer.freePort())/x?token=secret")
+        let gone = PageSource(url: "http://user:secret@127.0.0.1:\(freePort())/x?token=secret")
         let queue = PageSource.Queue(backlog: try pointer("/0"))
         let report = await gone.read([queue], within: .seconds(60))[queue]
         #expect(report?.reading == .unknown)

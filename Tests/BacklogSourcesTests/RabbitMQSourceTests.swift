@@ -20,7 +20,7 @@ struct RabbitMQSourceTests {
     }
 
     private func withManagement(_ body: (RabbitMQServer, _ management: Int) async throws -> Void) async throws {
-        let port = RabbitMQServer.freePort()
+        let port = freePort()
         let lines = ["management.tcp.ip = 127.0.0.1", "management.tcp.port = \(port)", "collect_statistics_interval = 500"]
         try await RabbitMQServer.with(configuration: lines.joined(separator: "\n") + "\n", plugins: ["rabbitmq_management"]) { server in
             try await body(server, port)
@@ -86,7 +86,7 @@ struct RabbitMQSourceTests {
         let binder = RabbitMQBinder(configuration: try RabbitMQConfiguration(uri: server.uri))
         let run = Identifier.random().prefix(8)
         let (source, inquiry) = try source(
-            server, name: "asks-\(run)", management: "http%3A%2F%2F127.0.0.1%3A\(RabbitMQServer.freePort())")
+            server, name: "asks-\(run)", management: "http%3A%2F%2F127.0.0.1%3A\(freePort())")
         try await beside(binder) {
             try await beside(inquiry) {
                 let (orders, missing) = (try queue("orders-\(run)"), try queue("missing-\(run)"))

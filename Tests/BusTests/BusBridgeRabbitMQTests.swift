@@ -21,6 +21,7 @@ struct BusBridgeRabbitMQTests {
                 try await there.prepare(group: probe, of: world.destination)
                 let seen = try await world.listen(on: local)
                 try await eventually { first.bridge.readiness.isReady }
+                try await server.writeDeclarations()
                 func publish(_ numbers: Range<Int>, by binder: any Binder) async throws {
                     for number in numbers {
                         let event = BusEvent(.refresh, origin: "a:1:x", destination: "**", id: "\(number)")

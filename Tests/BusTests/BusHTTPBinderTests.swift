@@ -26,7 +26,7 @@ import Testing
         }
 
         /// Serves on the port while `body` runs.
-        func run(port: Int = 0, _ body: (Int, Router) async throws -> Void) async throws {
+        func run(port: Int, _ body: (Int, Router) async throws -> Void) async throws {
             let channels = Channels(binder: binder)
             var router = channels.router
             router.add(BusRoutes(bus: bus, knownIDs: { convergence.knownIDs }, details: { _ in RefreshDetails(version: "größe-2") }).router)
@@ -54,12 +54,11 @@ import Testing
         let applied = Collected<String>()
         let gaps = Collected<String>()
         let shutdown = ShutdownSignal()
-        var known = 0
+        let port = freePort()
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             defer { shutdown.request() }
             let first = try Server()
-            try await first.run { port, router in
-                known = port
+            try await first.run(port: port) { _, router in
                 for id in ids {
                     let binder = HTTPBinder(configuration: HTTPBinderConfiguration(url: "http://127.0.0.1:\(port)/"))
                     let bus = EventBus(id: try BusID(id), binder: binder)
@@ -85,7 +84,7 @@ import Testing
                 #expect(applied.all.sorted() == ids)
             }
             let second = try Server()
-            try await second.run(port: known) { _, _ in
+            try await second.run(port: port) { _, _ in
                 try await eventually("all are known to the server that was started again") { second.convergence.knownIDs == ids }
                 try await second.bus.refresh(details: RefreshDetails(version: "v3"))
                 #expect(await second.convergence.wait(atMost: .seconds(60)) { $0.fleet(version: "v3", at: $1).haveConverged(least: 5) })

@@ -1,5 +1,4 @@
 import Foundation
-import Locking
 import Testing
 import TestSupport
 
@@ -104,9 +103,8 @@ struct ScaleCommandTests {
         try await withTemporaryFolder { path in
             let folder = URL(fileURLWithPath: path)
             let workers = { try await Running.shell("pgrep -f '[e]xec sh \(path)/work' | wc -l") }
-            let port = Locked(0)
-            try await serve(folder) { server in
-                port.withLock { $0 = Int(server.url.split(separator: ":").last ?? "") ?? 0 }
+            let port = freePort()
+            try await serve(folder, port: port) { server in
                 _ = try await server.scale("set", "orders", "2", "--until", "1h")
                 try await eventually(within: .seconds(60), "two workers") { try await server.policy()["ready"] as? Int == 2 }
                 server.running.send(SIGKILL)
@@ -114,7 +112,7 @@ struct ScaleCommandTests {
             }
             #expect(try await workers().trimmingCharacters(in: .whitespacesAndNewlines) == "2")
             // On the same port: that is where the workers look for it.
-            try await serve(folder, port: port.withLock { $0 }) { server in
+            try await serve(folder, port: port) { server in
                 try await eventually(within: .seconds(60), "the next one decides on") {
                     try await server.policy()["ready"] as? Int == 2
                 }

@@ -136,11 +136,11 @@ struct AgentTests {
         let folder = try #require(mkdtemp(&template).map { String(cString: $0) })
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let canned = CannedConfiguration(["pool.size": "8"])
-        let port = try await AgentBench.with([:], folder: folder, canned: canned) { configuration, _ in
+        let port = freePort()
+        try await AgentBench.with([:], folder: folder, port: port, canned: canned) { configuration, _ in
             configuration.command = Self.script(folder)
         } _: { bench in
             try await eventually { bench.read("log") == "started 8 \n" }
-            return bench.server.port
         }
         try await AgentBench.with([:], serverIsDown: true, folder: folder, port: port, canned: canned) { configuration, _ in
             configuration.command = Self.script(folder)

@@ -90,7 +90,7 @@ import Testing
 
     private func withServer(_ arguments: [String] = [], _ body: (TestCertificates, Int) async throws -> Void) async throws {
         try await TestCertificates.with { certificates in
-            let port = RabbitMQServer.freePort()
+            let port = freePort()
             let process = SpawnedProcess()
             process.executableURL = URL(filePath: "/usr/bin/openssl")
             process.arguments =

@@ -245,7 +245,7 @@ struct RemoteRepositoryTests {
     @Test func `neither password nor token is shown`() async throws {
         let lines = Locked<[String]>([])
         let log = Log(part: "test") { _, line in lines.withLock { $0.append(line) } }
-        let port = try freePort()
+        let port = freePort()
         let repository = try repository(uri: "http://me:hunter2@127.0.0.1:\(port)/x.git", log: log) { $0.credentials.password = "s3cret" }
         do throws(ConfigError) {
             try await repository.refresh()

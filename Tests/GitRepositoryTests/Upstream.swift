@@ -91,7 +91,7 @@ final class Daemon: Sendable {
             "GIT_CONFIG_VALUE_0": "*",
         ]
         while true {
-            let port = try freePort()
+            let port = UInt16(freePort())
             let command = try Command(
                 [
                     "/usr/lib/git-core/git-daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", "--port=\(port)",
@@ -111,12 +111,6 @@ final class Daemon: Sendable {
     func stop() { command.end() }
 
     deinit { stop() }
-}
-
-/// A port that nobody listened on a moment ago.
-func freePort() throws -> UInt16 {
-    let listener = try Listener()
-    return listener.port
 }
 
 /// A socket that accepts connections (by the kernel's queue) and never says a word.

@@ -13,7 +13,7 @@ private actor ChannelServer {
     private let folder: String
     private var server: TestHTTPServer?
     private var stop: (@Sendable () async throws -> Void)?
-    private(set) var port = 0
+    let port = freePort()
 
     init(folder: String) { self.folder = folder }
 
@@ -27,7 +27,6 @@ private actor ChannelServer {
         await started.wait()
         let server = try await TestHTTPServer.start(channels.router, port: port)
         self.server = server
-        port = server.port
         stop = {
             try await server.stop()
             shutdown.request()

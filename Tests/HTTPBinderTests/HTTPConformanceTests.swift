@@ -40,7 +40,7 @@ import Testing
         @Sendable func proxied(token: String) async throws -> ProxiedBinder {
             let proxy = try FaultProxy()
             var configuration = configuration
-            configuration.url = "http://127.0.0.1:\(try proxy.port(to: BrokerAddress(host: "127.0.0.1", port: await server.port)))"
+            configuration.url = "http://127.0.0.1:\(try proxy.port(to: BrokerAddress(host: "127.0.0.1", port: server.port)))"
             configuration.token = { token }
             return ProxiedBinder(binder: HTTPBinder(configuration: configuration), proxy: proxy)
         }
@@ -76,7 +76,7 @@ private actor GuardedServer {
     private let folder: String
     private let limits: LocalLimits
     private var stop: (@Sendable () async throws -> Void)?
-    private(set) var port = 0
+    let port = freePort()
 
     init(folder: String, limits: LocalLimits) {
         self.folder = folder
@@ -99,7 +99,6 @@ private actor GuardedServer {
         let running = Task { try await group.run(ServiceLife(shutdown: shutdown, onStarted: { started.request() })) }
         await started.wait()
         let server = try await TestHTTPServer.start(router, port: port)
-        port = server.port
         stop = {
             try await server.stop()
             shutdown.request()

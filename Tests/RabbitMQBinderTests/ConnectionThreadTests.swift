@@ -54,7 +54,7 @@ struct ConnectionThreadTests {
     @Test func `a command handed over between the last look for commands and the end is still carried out`() async throws {
         let role = Held()
         let thread = ConnectionThread(
-            RabbitMQConfiguration(addresses: [.init(host: "127.0.0.1", port: RabbitMQServer.freePort())]), role: role, log: .silent)
+            RabbitMQConfiguration(addresses: [.init(host: "127.0.0.1", port: freePort())]), role: role, log: .silent)
         thread.start()
         await role.looked.wait()
         role.command("accept")

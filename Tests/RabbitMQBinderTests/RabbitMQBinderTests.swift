@@ -319,7 +319,7 @@ struct RabbitMQBinderTests {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         try Certificates.make(in: folder)
-        let port = RabbitMQServer.freePort()
+        let port = freePort()
         let lines = """
             listeners.ssl.1 = 127.0.0.1:\(port)
             ssl_options.cacertfile = \(folder.path)/authority.pem

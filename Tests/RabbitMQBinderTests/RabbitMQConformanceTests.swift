@@ -65,6 +65,7 @@ struct RabbitMQConformanceTests {
             return (binder, try Destination("DLX"), ["'topic'", "'direct'"])
         }
         var control = BrokerControl()
+        control.keepDeclarations = { try await server.writeDeclarations() }
         control.restart = {
             try await server.kill()
             try await server.start()

@@ -15,7 +15,7 @@ struct RabbitMQFailureTests {
         let server = try await server()
         try await withBinder(server, { $0.longestBackOff = .milliseconds(500) }) { binder in
             let load = try ConfirmedLoad(binder, readyWithin: .seconds(20), limit: .seconds(60))
-            try await load.run(troubledAt: [1.0 / 3, 2.0 / 3]) {
+            try await load.run(troubledAt: [1.0 / 3, 2.0 / 3], subscribed: { try await server.writeDeclarations() }) {
                 try await server.kill()
                 try await server.start()
             }

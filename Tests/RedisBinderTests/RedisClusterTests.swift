@@ -9,8 +9,8 @@ import Testing
 struct RedisClusterTests {
     @Test func `on a cluster of two nodes every destination works, wherever its slot is`() async throws {
         let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"]
-        try await RedisServer.with(arguments + ["--cluster-port", "\(RabbitMQServer.freePort())"]) { one in
-            let otherBus = RabbitMQServer.freePort()
+        try await RedisServer.with(arguments + ["--cluster-port", "\(freePort())"]) { one in
+            let otherBus = freePort()
             try await RedisServer.with(arguments + ["--cluster-port", "\(otherBus)"]) { other in
                 try await one.command("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
                 try await other.command("CLUSTER", "ADDSLOTSRANGE", "8192", "16383")

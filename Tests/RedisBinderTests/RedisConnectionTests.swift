@@ -14,7 +14,7 @@ struct RedisConnectionTests {
         async throws
     {
         try await TestCertificates.with { certificates in
-            let tlsPort = RabbitMQServer.freePort()
+            let tlsPort = freePort()
             let arguments = [
                 "--tls-port", "\(tlsPort)", "--tls-cert-file", certificates.path("server.pem"), "--tls-key-file",
                 certificates.path("server.key"),
@@ -88,7 +88,7 @@ private final class FakeServer: Sendable {
     private struct Failed: Error {}
 
     init(answer: [UInt8]) throws {
-        port = RabbitMQServer.freePort()
+        port = freePort()
         let listener = socket(AF_INET, carillon_sock_stream, 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)

@@ -247,6 +247,8 @@ struct RedisFailureTests {
                 let events = EventCollector()
                 try await binder.withSubscription(to: destination, group: group, options: SubscriptionOptions(events: { events.add($0) })) {
                     deliveries in
+                    // The subscription stands; the connection that publishes may still be on its way.
+                    try await eventually(within: .seconds(20), "all is connected") { binder.readiness.isReady }
                     let before = try OwnProcess.connections(to: server.port).count
                     #expect(before == 3)
                     var memory = 0

@@ -31,11 +31,14 @@ package struct ConfirmedLoad: Sendable {
     }
 
     /// Publishes and receives, and makes `trouble` when each of these parts of the events is confirmed; returns when all that was confirmed was
-    /// received.
-    package func run(troubledAt parts: [Double], _ trouble: () async throws -> Void) async throws {
+    /// received. `subscribed` is called before the first publish.
+    package func run(
+        troubledAt parts: [Double], subscribed: () async throws -> Void = {}, _ trouble: () async throws -> Void
+    ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await receive() }
             try await eventually(within: readyLimit, "ready") { events.all.contains(.ready) }
+            try await subscribed()
             let publishing = Task { try await publish() }
             for part in parts {
                 let wanted = Int(Double(count) * part)

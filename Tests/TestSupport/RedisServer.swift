@@ -68,7 +68,7 @@ package final class RedisServer: Sendable {
     private init(_ arguments: [String]) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "carillon-redis-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        port = RabbitMQServer.freePort()
+        port = freePort()
         self.arguments = arguments
     }
 

@@ -8,7 +8,7 @@ final class GitDaemon: Sendable {
     private let process: SpawnedProcess
 
     init(serving root: URL) throws {
-        let port = try Self.freePort()
+        let port = UInt16(freePort())
         address = "git://127.0.0.1:\(port)"
         let programs = String(decoding: try GoldenRepositories.git(root, ["--exec-path"]), as: UTF8.self).trimmingCharacters(in: .newlines)
         process = SpawnedProcess()
@@ -40,17 +40,6 @@ final class GitDaemon: Sendable {
 
     private static func with<R>(_ address: inout sockaddr_in, _ body: (UnsafeMutablePointer<sockaddr>) -> R) -> R {
         withUnsafeMutablePointer(to: &address) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1, body) }
-    }
-
-    private static func freePort() throws -> UInt16 {
-        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(socket) }
-        var address = socketAddress(0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        guard with(&address, { bind(socket, $0, length) }) == 0, with(&address, { getsockname(socket, $0, &length) }) == 0 else {
-            throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EINVAL)
-        }
-        return UInt16(bigEndian: address.sin_port)
     }
 
     private static func answers(_ port: UInt16) -> Bool {
