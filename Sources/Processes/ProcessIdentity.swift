@@ -63,7 +63,8 @@ package struct ProcessIdentity: Sendable, Hashable {
             let fields = bytes[(end + 1)...].split(separator: 32).map { String(decoding: $0, as: UTF8.self) }
             guard fields.count > 19, let group = pid_t(fields[2]), let start = UInt64(fields[19]) else { return nil }
             identity = ProcessIdentity(number: number, start: start)
-            isAlive = !["Z", "X", "x"].contains(fields[0])
+            // Where the first thread has ended and others go on, the process is a zombie that works, with its files and sockets.
+            isAlive = !["Z", "X", "x"].contains(fields[0]) || (Int(fields[17]) ?? 0) > 1
             self.group = group
         }
     }

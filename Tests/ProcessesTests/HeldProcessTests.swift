@@ -25,6 +25,25 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: access("/usr/bin/python3", X_OK) == 0, "python3 is not installed: apt-get install python3"))
+    func `is alive as long as one of its threads is, though the first has ended`() async throws {
+        let program = """
+            import ctypes, threading, time
+            threading.Thread(target=time.sleep, args=(600,)).start()
+            ctypes.CDLL(None).pthread_exit(None)
+            """
+        let exits = Recorded<ProcessExit?>()
+        let held = try HeldProcess(["python3", "-c", program], environment: environment)
+        let identity = try #require(ProcessIdentity(living: held.identifier))
+        _ = try ChildProcess(watching: held.identifier, name: "python3") { exits.add($0) }
+        held.release()
+        try await eventually("the end of the first thread") { try text("/proc/\(held.identifier)/stat").contains(") Z ") }
+        #expect(identity.isAlive && exits.all.isEmpty)
+        kill(held.identifier, SIGKILL)
+        try await eventually("the exit") { exits.all == [.signal(SIGKILL)] }
+        #expect(!identity.isAlive)
+    }
+
     @Test func `ends without its command when nobody releases it`() async throws {
         try await withTemporaryFolder { folder in
             let exits = Recorded<ProcessExit?>()
