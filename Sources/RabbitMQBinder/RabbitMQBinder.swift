@@ -7,6 +7,10 @@ package import Telemetry
 ///
 /// One connection publishes, each subscription has one of its own; each has one thread. A lost connection is made again with jittered
 /// back-off, and everything is declared again. Start positions other than `.latest` are not to be had: RabbitMQ replays nothing.
+///
+/// **What a confirmed publish survives** is the end of the broker, in the queues that it reached. A group that is new when its broker is killed
+/// may be forgotten (RabbitMQ 3.10 confirms a durable queue before it is on disk, in a few of a hundred cases); what is published until a member
+/// is back, which declares it again, reaches nobody then. `mandatory` has publishers told of that.
 package final class RabbitMQBinder: Binder {
     private enum Phase { case fresh, running, draining, closed }
     private struct State {
