@@ -123,7 +123,7 @@ import Testing
         pages.put("/channels/pay/groups/workers", #"{"ready":-3}"#)
         pages.put("/channels/odd/groups/workers", #"{"inHand":1}"#)
         let (orders, pay, odd) = (try queue("orders"), try queue("pay"), try queue("odd"))
-        let server = try await TestHTTPServer.start(pages)
+        let server = try await TestHTTPServer.start(pages, port: freePort())
         let source = BrokerSource(name: "carillon", HTTPBinder(configuration: HTTPBinderConfiguration(url: server.url)))
         let reports = await source.read([orders, pay, odd], within: .seconds(60))
         #expect(reports[orders]?.reading.backlog.value == 4)

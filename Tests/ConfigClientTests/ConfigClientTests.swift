@@ -109,7 +109,7 @@ struct ConfigClientTests {
     @Test func `without a server it starts from the last known good, says since when, and comes back`() async throws {
         try await withFolder { folder in
             let canned = CannedConfiguration(["pool.size": "8"])
-            let server = try await TestHTTPServer.start(canned)
+            let server = try await TestHTTPServer.start(canned, port: freePort())
             let before = Timestamp.now.milliseconds
             try await ConfigClient(settings([server.url], folder)).start()
             try await server.stop()
@@ -136,7 +136,7 @@ struct ConfigClientTests {
     @Test func `a corrupt last known good is refused with a line in the log`() async throws {
         try await withFolder { folder in
             let canned = CannedConfiguration(["pool.size": "8"])
-            let server = try await TestHTTPServer.start(canned)
+            let server = try await TestHTTPServer.start(canned, port: freePort())
             try await ConfigClient(settings([server.url], folder)).start()
             try await server.stop()
             let file = try #require(try FileManager.default.contentsOfDirectory(atPath: folder).first)
@@ -233,7 +233,7 @@ struct ConfigClientTests {
     @Test func `a last known good saves the wait for a server that is away`() async throws {
         try await withFolder { folder in
             let canned = CannedConfiguration(["a": "1"])
-            let server = try await TestHTTPServer.start(canned)
+            let server = try await TestHTTPServer.start(canned, port: freePort())
             try await ConfigClient(settings([server.url], folder)).start()
             canned.set(status: 503)
             var patient = settings([server.url], folder)

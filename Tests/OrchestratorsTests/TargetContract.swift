@@ -186,8 +186,8 @@ import Testing
         let fake = kind.made()
         try await withTemporaryFolder { folder in
             let faults = FakeServer(fake)
-            let server = try await TestHTTPServer.start(faults)
-            let port = server.port
+            let port = freePort()
+            let server = try await TestHTTPServer.start(faults, port: port)
             let target = try kind.target(server.url, folder: folder, limits: TargetBench.limits)
             try TargetBench.token.write(toFile: folder + "/token", atomically: true, encoding: .utf8)
             let seen = try await target.observe()
