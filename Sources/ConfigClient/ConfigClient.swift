@@ -105,7 +105,9 @@ public final class ConfigClient: ConfigReader {
     public func waitForTurn() async throws(ConfigError) {
         let limit = settings.spread
         guard limit > .zero else { return }
-        do { try await Task.sleep(for: limit * Double.random(in: 0..<1)) } catch {
+        do {
+            try await Task.sleep(for: limit * Double.random(in: 0..<1))  // the turn itself, which nobody else knows
+        } catch {
             throw ConfigError(.cancelled, "the refresh was cancelled")
         }
     }
@@ -147,8 +149,9 @@ public final class ConfigClient: ConfigReader {
                 if error.code != .cancelled { becameStale(error) }
                 guard error.isRetriable, tries < attempts else { throw error }
                 tries += 1
-                // Between two tries.
-                do { try await Task.sleep(for: backOff.next()) } catch { throw ConfigError(.cancelled, "the refresh was cancelled") }
+                do {
+                    try await Task.sleep(for: backOff.next())  // between two tries
+                } catch { throw ConfigError(.cancelled, "the refresh was cancelled") }
             }
         }
     }

@@ -10,7 +10,7 @@ package import Telemetry
 ///
 /// **What a confirmed publish survives** is the end of the broker, in the queues that it reached. A group that is new when its broker is killed
 /// may be forgotten (RabbitMQ 3.10 confirms a durable queue before it is on disk, in a few of a hundred cases); what is published until a member
-/// is back, which declares it again, reaches nobody then. `mandatory` has publishers told of that.
+/// is back, which declares it again, does not reach it. `mandatory` has publishers told of that where no other queue takes the event.
 package final class RabbitMQBinder: Binder {
     private enum Phase { case fresh, running, draining, closed }
     private struct State {

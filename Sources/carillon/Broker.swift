@@ -19,8 +19,14 @@ enum Broker {
             token: server.token, authorityFile: server.authorityFile, log: log)
     }
 
-    /// What a call failed for, and what to try where it is the server that cannot be reached.
+    /// What to try where what is published to cannot be reached; follows the reason, which for a Carillon server says a part of it.
+    static func remedy(_ invocation: Invocation) -> String {
+        guard let uri = invocation.value("binder") else { return Server.remedy }
+        return uri.hasPrefix("http") ? " (--binder)" : "; start that broker or correct its address (--binder)"
+    }
+
+    /// What a call failed for, and what to try where it is the server or the broker that cannot be reached.
     static func reason(_ error: BinderError, _ invocation: Invocation) -> String {
-        error.message + (error.code == .unreachable && !invocation.has("binder") ? Server.remedy : "")
+        error.message + (error.code == .unreachable ? remedy(invocation) : "")
     }
 }

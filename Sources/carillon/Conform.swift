@@ -50,7 +50,7 @@ enum Conform: Verb {
         let binders = uri.isEmbedded ? [bench.binder] : [bench.binder, bench.peer] + (wide.map { [$0.binder, $0.peer] } ?? [])
         try await ServiceGroup(name: "conform", binders + [trial]).runUntilSignal()
         progress.clear()
-        if let reason = trial.unreachable { throw Failure("\(bench.binder.name) cannot be reached: \(reason)") }
+        if let reason = trial.unreachable { throw Failure("\(bench.binder.name) cannot be reached: \(reason)\(Broker.remedy(invocation))") }
         guard let report = trial.report, report.results.count == cases.count else { throw Failure("interrupted: not all cases were run") }
         if isJSON {
             terminal.print(ConformText.json(report, lacking: bench.lacking, took: trial.took))

@@ -83,7 +83,10 @@ import TestSupport
     @Test(arguments: [
         (["conform"], "--binder", Int32(2)), (["conform", "--binder", "ftp://x"], "amqp://", 2),
         (["conform", "--binder", "local:", "--only", "A1,Z9"], "`Z9`", 2),
-        (["conform", "--binder", "amqp://guest:s3cret@127.0.0.1:1/"], "127.0.0.1:1", 1),
+        (
+            ["conform", "--binder", "amqp://guest:s3cret@127.0.0.1:1/"],
+            "127.0.0.1:1: a socket error occurred; start that broker or correct its address (--binder)", 1
+        ),
     ])
     func `what cannot be tried is said on standard error, without secrets`(arguments: [String], says: String, exit: Int32) async throws {
         let (code, output, errors) = try await Running.run(arguments)

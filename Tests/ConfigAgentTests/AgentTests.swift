@@ -175,7 +175,7 @@ struct AgentTests {
     }
 
     @Test func `without server and last known good it waits for the server`() async throws {
-        try await AgentBench.with(["pool.size": "8"], serverIsDown: true) { configuration, folder in
+        try await AgentBench.with(["pool.size": "8"], serverIsDown: true, port: freePort()) { configuration, folder in
             configuration.command = Self.script(folder)
             try? FileManager.default.createDirectory(atPath: folder + "/cache", withIntermediateDirectories: true)
         } _: { bench in
